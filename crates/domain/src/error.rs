@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::types::QualityFailure;
+
 /// Result of everything that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -184,6 +186,7 @@ pub struct Error {
 #[derive(Default)]
 struct More {
     hint: Option<String>,
+    failures: Vec<QualityFailure>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -217,6 +220,13 @@ impl Error {
         self
     }
 
+    /// Adds the figures that are too low, which the message says in words.
+    #[must_use]
+    pub fn with_failures(mut self, failures: &[QualityFailure]) -> Self {
+        self.more.get_or_insert_default().failures = failures.to_vec();
+        self
+    }
+
     /// Says first which thing it was about: `thing: message`.
     #[must_use]
     pub fn about(mut self, thing: impl fmt::Display) -> Self {
@@ -227,8 +237,8 @@ impl Error {
     /// The same error without what failed below.
     #[must_use]
     pub fn without_source(&self) -> Self {
-        let hint = self.hint().map(str::to_owned);
-        let more = hint.map(|hint| Box::new(More { hint: Some(hint), source: None }));
+        let kept = |more: &More| More { hint: more.hint.clone(), failures: more.failures.clone(), source: None };
+        let more = self.more.as_deref().map(kept).map(Box::new);
         Self { kind: self.kind, message: self.message.clone(), field: self.field.clone(), more }
     }
 
@@ -252,6 +262,11 @@ impl Error {
     /// What can be done about it, if that is known.
     pub fn hint(&self) -> Option<&str> {
         self.more.as_ref()?.hint.as_deref()
+    }
+
+    /// The figures that are too low, of a face that is not good enough.
+    pub fn failures(&self) -> &[QualityFailure] {
+        self.more.as_ref().map_or(&[], |more| &more.failures)
     }
 
     /// The field at fault, as the library calls it, when there is one.

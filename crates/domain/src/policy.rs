@@ -1,10 +1,9 @@
 //! Which face of several, and which is good enough: pure functions with explicit options.
 
 use std::cmp::Ordering;
-use std::fmt;
 
 use crate::ports::Doubt;
-use crate::types::{BoundingBox, Detection, Quality, QualityGate};
+use crate::types::{BoundingBox, Detection, Quality, QualityFailure, QualityGate};
 use crate::{Error, Kind};
 
 /// Which of the faces in an image are meant.
@@ -159,27 +158,6 @@ impl QualityThresholds {
     }
 }
 
-/// A figure that is too low.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct QualityFailure {
-    /// What is wrong, in a word or two: `blurred`.
-    pub reason: &'static str,
-    /// Which figure says so: `sharpness`.
-    pub figure: &'static str,
-    /// Its value.
-    pub value: f32,
-    /// The least that is accepted.
-    pub least: f32,
-}
-
-impl fmt::Display for QualityFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Rounded down, so that a figure just below the floor is not printed as the floor.
-        let value = (self.value * 100.0).floor() / 100.0;
-        write!(f, "{} ({} {value:.2}, expected at least {:.2})", self.reason, self.figure, self.least)
-    }
-}
-
 /// Every figure of a face that is below the floor; none if it is good enough. A figure that was not measured refuses
 /// nothing: an installation that cannot measure it would otherwise enrol nobody.
 pub fn poor_quality(quality: &Quality, detection: &Detection, floor: &QualityThresholds) -> Vec<QualityFailure> {
@@ -211,14 +189,16 @@ pub fn doubtful(doubt: Doubt) -> QualityFailure {
 }
 
 /// The refusal of a face for these reasons, of which there is at least one.
-pub fn poor_quality_error(reasons: &[QualityFailure]) -> Error {
-    let reasons: Vec<_> = reasons.iter().map(QualityFailure::to_string).collect();
-    Error::new(Kind::PoorQuality, format!("the face is too poor to be enrolled: {}", reasons.join(", ")))
+pub fn poor_quality_error(failures: &[QualityFailure]) -> Error {
+    let reasons: Vec<_> = failures.iter().map(QualityFailure::to_string).collect();
+    let message = format!("the face is too poor to be enrolled: {}", reasons.join(", "));
+    Error::new(Kind::PoorQuality, message).with_failures(failures)
 }
 
 /// The refusal to compare a face that its mesh did not confirm: its template may match nobody.
 pub fn doubtful_error(doubt: Doubt) -> Error {
-    Error::new(Kind::PoorQuality, format!("the face is too poor to be compared: {}", doubtful(doubt)))
+    let failure = doubtful(doubt);
+    Error::new(Kind::PoorQuality, format!("the face is too poor to be compared: {failure}")).with_failures(&[failure])
 }
 
 #[cfg(test)]

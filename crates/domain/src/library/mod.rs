@@ -42,7 +42,7 @@ use bytes::Bytes;
 use crate::access::Caller;
 use crate::error::shortened;
 use crate::filter::Expr;
-use crate::policy::{FaceChoice, QualityFailure, QualityThresholds};
+use crate::policy::{FaceChoice, QualityThresholds};
 use crate::ports::{
     Analysis, AnalyzeRequest, AnalyzedFace, AnalyzerLoad, Assess, Clock, CredentialStore, FaceAnalyzer, FetchRules,
     GalleryStore, IdSource, ImageFetcher, ImageRules, JobStore, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder,
@@ -50,8 +50,8 @@ use crate::ports::{
 };
 use crate::types::{
     Aspects, Assessment, BoundingBox, ClearedParts, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName,
-    FieldSchema, GivenFields, GivenValue, Note, PackId, Person, PersonKey, Precondition, Quality, QualityGate,
-    Similarity, Subject, Tags, Template, TimestampMs, TransientFace, UploadName,
+    FieldSchema, GivenFields, GivenValue, Note, PackId, Person, PersonKey, Precondition, Quality, QualityFailure,
+    QualityGate, Similarity, Subject, Tags, Template, TimestampMs, TransientFace, UploadName,
 };
 use crate::{Error, Kind, Result, limits};
 

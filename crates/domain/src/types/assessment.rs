@@ -304,5 +304,26 @@ impl DenseLandmarks {
     }
 }
 
+/// A figure that is too low.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QualityFailure {
+    /// What is wrong, in a word or two: `blurred`.
+    pub reason: &'static str,
+    /// Which figure says so: `sharpness`.
+    pub figure: &'static str,
+    /// Its value.
+    pub value: f32,
+    /// The least that is accepted.
+    pub least: f32,
+}
+
+impl std::fmt::Display for QualityFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Rounded down, so that a figure just below the floor is not printed as the floor.
+        let value = (self.value * 100.0).floor() / 100.0;
+        write!(f, "{} ({} {value:.2}, expected at least {:.2})", self.reason, self.figure, self.least)
+    }
+}
+
 #[cfg(test)]
 mod tests;

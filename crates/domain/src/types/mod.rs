@@ -20,7 +20,7 @@ mod thumbnail;
 pub use actor::{Actor, RequestId};
 pub use assessment::{
     Aspects, Assessment, DenseLandmarks, Expression, Expressions, GenderEstimate, MeshLandmarks, Openness, Pose,
-    QuarterTurn,
+    QualityFailure, QuarterTurn,
 };
 pub use face::{ClearedParts, Face, FaceOwner, FacePatch, NewFace, NewTransientFace, Quality, TransientFace};
 pub use face_set::{FaceSet, FaceSetBytes, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, QualityGate};

@@ -9,15 +9,15 @@ use base64::engine::general_purpose::STANDARD;
 use likeness_domain::access::{Caller, Limits};
 use likeness_domain::filter::{self, Expr, Vocabulary};
 use likeness_domain::library::{self, Comparisons, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
-use likeness_domain::policy::{self, FaceChoice, QualityFailure, QualityThresholds};
+use likeness_domain::policy::{self, FaceChoice, QualityThresholds};
 use likeness_domain::ports::{
     Analysis, AnalyzedFace, Doubt, ImageFormats, ImageRules, PackInfo, ReportProgress, ScrubReport, StoreReport,
 };
 use likeness_domain::score::{Bound, Calibration, FalseAcceptRate, Interval};
 use likeness_domain::types::{
     self, Aspects, ClearedParts, ExternalId, FaceId, FaceOwner, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName,
-    FieldSchema, FieldType, FieldValue, GivenFields, GivenValue, Note, PackId, Person, PersonKey, QualityGate,
-    Similarity, Subject, Tags, Template, Tenant, Thumbnail, TimestampMs, UploadName,
+    FieldSchema, FieldType, FieldValue, GivenFields, GivenValue, Note, PackId, Person, PersonKey, QualityFailure,
+    QualityGate, Similarity, Subject, Tags, Template, Tenant, Thumbnail, TimestampMs, UploadName,
 };
 use likeness_domain::{Error, Kind, limits};
 use serde_json::{Number, Value};
@@ -527,7 +527,17 @@ pub(super) fn detection(detection: types::Detection) -> dto::Detection {
 
 pub(super) fn refused_face(face: library::RefusedFace) -> dto::RefusedFace {
     let reasons = face.reasons.iter().map(QualityFailure::to_string).collect();
-    dto::RefusedFace { detection: detection(face.detection), reasons }
+    let failures = face.reasons.iter().map(failure).collect();
+    dto::RefusedFace { detection: detection(face.detection), reasons, failures }
+}
+
+/// A figure that is too low.
+pub(super) fn failure(failure: &QualityFailure) -> dto::Failure {
+    let figure = match failure.figure {
+        "side in pixels" => "side_px",
+        figure => figure,
+    };
+    dto::Failure { figure: figure.to_owned(), value: failure.value, least: failure.least }
 }
 
 /// What was found in an image.

@@ -65,7 +65,14 @@ pub(super) fn details(name: &str) -> Option<Details> {
         |query, takes, status, gives, path, body| Some(Details { query, takes, status, gives, example: (path, body) });
     match name {
         "begin_session" => d(&[], MaybeJson("BeginSession"), 201, "Session", &[], json!({"key": "ID.SECRET"})),
-        "show_session" => d(&[], Nothing, 200, "Session", &[], Value::Null),
+        "show_session" => d(
+            &[("if_any", "boolean", "answer 204 without a body where nobody is signed in, instead of refusing")],
+            Nothing,
+            200,
+            "Session",
+            &[],
+            Value::Null,
+        ),
         "end_session" => d(&[], Nothing, 200, "", &[], Value::Null),
         "make_ticket" => d(&[], Nothing, 201, "Ticket", &[], Value::Null),
         "show_status" => d(&[], Nothing, 200, "Status", &[], Value::Null),

@@ -64,6 +64,20 @@ pub struct ErrorBody {
     pub request_id: Option<String>,
     /// Where the code is explained: a path of this server.
     pub docs: Option<String>,
+    /// Of `poor_quality`: the figures that are too low, which `message` says in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+}
+
+/// A figure of a face that is too low, for programs; reasons and remarks say the same in English.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Which: `sharpness`, `illumination`, `pose`, `visibility`, `size`, `total`, `side_px` or `presence`.
+    pub figure: String,
+    /// Its value.
+    pub value: f32,
+    /// The least that is accepted.
+    pub least: f32,
 }
 
 /// A custom field of a face set.
@@ -474,6 +488,9 @@ pub struct RefusedFace {
     pub detection: Detection,
     /// Why, for people; at least one reason.
     pub reasons: Vec<String>,
+    /// The same for programs, in the same order.
+    #[serde(default)]
+    pub failures: Vec<Failure>,
 }
 
 /// Request to change a face's label, note or fields; what is absent stays, and `null` takes away what is named, as an empty
@@ -738,6 +755,28 @@ pub struct Explanation {
     pub faces: Vec<ExaminedFace>,
     /// For people: at which threshold the verdict turns, and what is wrong with the photographs.
     pub remarks: Vec<String>,
+    /// The same for programs, one for each remark and in the same order.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+}
+
+/// What bears on a verdict, as a code with its values: what a remark says in English.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `match` and `no_match` (the verdict turns at `similarity`), `match_at_all` and `no_match_at_all` (at no threshold that
+    /// was measured), `next_matches_too`, `next_is_near` and `next` (the next person is `by` behind), `poor_photograph`,
+    /// `nobody_compared` and, where a person was looked for, `nobody_else_compared`.
+    pub code: String,
+    /// By how much more or less similar than the threshold or the next person.
+    pub by: Option<f32>,
+    /// The similarity at which the verdict turns.
+    pub similarity: Option<f32>,
+    /// The false-accept rate of that similarity.
+    pub far: Option<f64>,
+    /// Which photograph is meant: `image`, or `image_a` and `image_b` of a comparison.
+    pub image: Option<String>,
+    /// What is wrong with it.
+    pub failure: Option<Failure>,
 }
 
 /// Why somebody is found, or is not.
@@ -753,6 +792,9 @@ pub struct SearchExplanation {
     pub margin: Option<f32>,
     /// For people: at which threshold the verdict turns, how far the next person is, what is wrong with the photograph.
     pub remarks: Vec<String>,
+    /// The same for programs, one for each remark and in the same order.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
 }
 
 /// Request to compare the largest faces of two images.

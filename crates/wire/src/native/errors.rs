@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use likeness_domain::{Error, Kind};
 
-use super::dto;
 use super::dto::PREFIX;
+use super::{convert, dto};
 use crate::http::codes::status_and_word;
 use crate::http::json;
 use crate::http::request_id::RequestId;
@@ -75,7 +75,8 @@ impl IntoResponse for NativeError {
             }
             _ => Cow::Borrowed(error.message()),
         };
-        let mut response = answer(status, word, &message, option, error.hint());
+        let failures = error.failures().iter().map(convert::failure).collect();
+        let mut response = answered(status, word, &message, option, error.hint(), failures);
         if matches!(error.kind(), Kind::Overloaded | Kind::RateExceeded) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -124,6 +125,17 @@ pub(super) fn answer(
     field: Option<&str>,
     hint: Option<&str>,
 ) -> Response {
+    answered(status, code, message, field, hint, Vec::new())
+}
+
+fn answered(
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    field: Option<&str>,
+    hint: Option<&str>,
+    failures: Vec<dto::Failure>,
+) -> Response {
     let error = dto::ErrorBody {
         code: code.to_owned(),
         kind: code.to_owned(),
@@ -132,6 +144,7 @@ pub(super) fn answer(
         hint: hint.map(str::to_owned),
         request_id: None,
         docs: Some(format!("{PREFIX}/docs#{code}")),
+        failures,
     };
     let mut response = json::answer_as("application/json", status, &dto::ErrorAnswer { error: error.clone() });
     response.extensions_mut().insert(error);

@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use likeness_domain::Error;
 use likeness_domain::access::Caller;
 use likeness_domain::library::{self, Library, Probe, Search};
-use likeness_domain::policy::{self, QualityFailure, QualityThresholds, poor_quality};
+use likeness_domain::policy::{self, QualityThresholds, poor_quality};
 use likeness_domain::score::{Bound, Calibration, FalseAcceptRate};
-use likeness_domain::types::{Pose, QualityGate, Similarity};
+use likeness_domain::types::{Pose, QualityFailure, QualityGate, Similarity};
 
 use super::{convert, dto};
 
@@ -24,11 +24,13 @@ pub(super) async fn compare(library: &Library, caller: &Caller, body: dto::Compa
     let mut comparison = convert::comparison(library, far, answer)?;
     let calibration = convert::calibration(library, &pack)?;
     let least = Similarity::new(comparison.similarity_min);
-    let mut remarks = vec![turning_point(calibration, similarity, least, 1)];
-    for (which, face) in ["first image", "second image"].into_iter().zip(&faces) {
-        remarks.extend(about_photograph(which, face));
+    let mut said = vec![turning_point(calibration, similarity, least, 1)];
+    for ((which, image), face) in [("first image", "image_a"), ("second image", "image_b")].into_iter().zip(&faces) {
+        said.extend(about_photograph(which, image, face));
     }
-    comparison.explanation = Some(dto::Explanation { faces: faces.into_iter().map(examined).collect(), remarks });
+    let (remarks, findings) = told(said);
+    comparison.explanation =
+        Some(dto::Explanation { faces: faces.into_iter().map(examined).collect(), remarks, findings });
     Ok(comparison)
 }
 
@@ -43,31 +45,24 @@ pub(super) async fn search(
     let found = library.explain_search(caller, request, crops).await?;
     let library::SearchExplanation { answer, probe, best, next } = found;
     let (pack, compared, least) = (answer.face_set.pack.clone(), answer.compared, answer.similarity_min);
-    let mut remarks = Vec::new();
+    let mut said = Vec::new();
     let calibration = convert::calibration(library, &pack)?;
     match &best {
-        None if is_person => remarks.push(
-            "no face was compared: besides the person's own there is none in the set, or the filter leaves nobody"
-                .to_owned(),
-        ),
-        None => remarks.push("no face was compared: the set is empty, or the filter leaves nobody".to_owned()),
-        Some(best) => remarks.push(turning_point(calibration, best.similarity, least, compared.n_probes)),
+        None if is_person => said.push(Said::new(
+            "nobody_else_compared",
+            "no face was compared: besides the person's own there is none in the set, or the filter leaves nobody",
+        )),
+        None => said
+            .push(Said::new("nobody_compared", "no face was compared: the set is empty, or the filter leaves nobody")),
+        Some(best) => said.push(turning_point(calibration, best.similarity, least, compared.n_probes)),
     }
     let margin = best.as_ref().zip(next.as_ref()).map(|(best, next)| best.similarity.get() - next.similarity.get());
     if let Some((margin, next)) = margin.zip(next.as_ref()) {
         let is_match = best.as_ref().is_some_and(|best| best.similarity >= least);
-        match (is_match, next.similarity >= least) {
-            (true, true) => remarks.push(format!(
-                "the next person reaches the threshold as well, {margin:.4} behind: one of the two is a false match, or both \
-                 are one person under two names"
-            )),
-            (true, false) if margin < MARGIN_SMALL => {
-                remarks.push(format!("the next person is only {margin:.4} behind: another photograph may turn the order"));
-            }
-            _ => remarks.push(format!("the next person is {margin:.4} behind")),
-        }
+        said.push(next_person(margin, is_match, next.similarity >= least));
     }
-    remarks.extend(probe.iter().flat_map(|face| about_photograph("image", face)));
+    said.extend(probe.iter().flat_map(|face| about_photograph("image", "image", face)));
+    let (remarks, findings) = told(said);
     let shown: Vec<_> = best.iter().chain(&next).map(|candidate| candidate.face.clone()).collect();
     let owners = library.owners(caller, &shown).await?;
     let candidate = |candidate| convert::candidate(calibration, compared, &owners, candidate);
@@ -77,42 +72,115 @@ pub(super) async fn search(
         next: next.map(candidate),
         margin,
         remarks,
+        findings,
     };
     let mut answer = convert::search_answer(library, caller, answer, is_person).await?;
     answer.explanation = Some(explanation);
     Ok(answer)
 }
 
+/// A remark and the same as a code with its values.
+struct Said {
+    remark: String,
+    finding: dto::Finding,
+}
+
+impl Said {
+    fn new(code: &str, remark: impl Into<String>) -> Said {
+        let finding =
+            dto::Finding { code: code.to_owned(), by: None, similarity: None, far: None, image: None, failure: None };
+        Said { remark: remark.into(), finding }
+    }
+
+    fn by(mut self, by: f32) -> Said {
+        self.finding.by = Some(by);
+        self
+    }
+
+    fn at(mut self, similarity: Similarity) -> Said {
+        self.finding.similarity = Some(similarity.get());
+        self
+    }
+
+    fn far(mut self, far: f64) -> Said {
+        self.finding.far = Some(far);
+        self
+    }
+}
+
+fn told(said: Vec<Said>) -> (Vec<String>, Vec<dto::Finding>) {
+    said.into_iter().map(|Said { remark, finding }| (remark, finding)).unzip()
+}
+
 /// At which thresholds the verdict would be another, where so many faces were looked for at once.
-fn turning_point(calibration: &Calibration, similarity: Similarity, least: Similarity, n_probes: u64) -> String {
+fn turning_point(calibration: &Calibration, similarity: Similarity, least: Similarity, n_probes: u64) -> Said {
     // The bound is that of one comparison: whether this was measured.
     let one = calibration.false_accept_rate(similarity);
     let rate = FalseAcceptRate { bound: one.bound, ..one.of_any(n_probes) };
     let cosine = similarity.get();
     let (at, away) = (format!("{:.1e}", rate.rate).replace(".0e", "e"), (cosine - least.get()).abs());
-    match (similarity >= least, rate.bound) {
-        (true, Bound::AtMost) => format!(
-            "a match at every threshold that was measured, down to a false-accept rate of {at}; it is {away:.4} above the \
-             one asked for"
+    let said = match (similarity >= least, rate.bound) {
+        (true, Bound::AtMost) => Said::new(
+            "match_at_all",
+            format!(
+                "a match at every threshold that was measured, down to a false-accept rate of {at}; it is {away:.4} above \
+                 the one asked for"
+            ),
+        )
+        .by(away),
+        (true, _) => Said::new(
+            "match",
+            format!("a match by {away:.4}; it would be none at a similarity above {cosine:.4}, a false-accept rate below {at}"),
+        )
+        .by(away)
+        .at(similarity),
+        (false, Bound::AtLeast) => Said::new(
+            "no_match_at_all",
+            format!(
+                "no match at any threshold that was measured: more than {at} of all pairs of strangers are at least so similar"
+            ),
         ),
-        (true, _) => format!(
-            "a match by {away:.4}; it would be none at a similarity above {cosine:.4}, a false-accept rate below {at}"
+        (false, _) => Said::new(
+            "no_match",
+            format!("no match by {away:.4}; it would be one at a similarity of {cosine:.4}, a false-accept rate of {at}"),
+        )
+        .by(away)
+        .at(similarity),
+    };
+    said.far(rate.rate)
+}
+
+/// How far the next person is.
+fn next_person(margin: f32, is_match: bool, next_matches: bool) -> Said {
+    let said = match (is_match, next_matches) {
+        (true, true) => Said::new(
+            "next_matches_too",
+            format!(
+                "the next person reaches the threshold as well, {margin:.4} behind: one of the two is a false match, or both \
+                 are one person under two names"
+            ),
         ),
-        (false, Bound::AtLeast) => format!(
-            "no match at any threshold that was measured: more than {at} of all pairs of strangers are at least so similar"
+        (true, false) if margin < MARGIN_SMALL => Said::new(
+            "next_is_near",
+            format!("the next person is only {margin:.4} behind: another photograph may turn the order"),
         ),
-        (false, _) => format!(
-            "no match by {away:.4}; it would be one at a similarity of {cosine:.4}, a false-accept rate of {at}"
-        ),
-    }
+        _ => Said::new("next", format!("the next person is {margin:.4} behind")),
+    };
+    said.by(margin)
 }
 
 /// What is wrong with a photograph, so that another one may change the similarity: all that the gate `medium` refuses.
-fn about_photograph(which: &str, face: &library::ExaminedFace) -> Vec<String> {
+fn about_photograph(which: &str, image: &str, face: &library::ExaminedFace) -> Vec<Said> {
     let doubt = face.doubt.map(policy::doubtful);
     let failures = failures(face);
-    let said = doubt.iter().chain(&failures);
-    said.map(|failure| format!("{which}: {failure}; a better photograph may change the similarity")).collect()
+    let said = doubt.iter().chain(&failures).map(|failure| {
+        let remark = format!("{which}: {failure}; a better photograph may change the similarity");
+        let mut said = Said::new("poor_photograph", remark);
+        said.finding.image = Some(image.to_owned());
+        said.finding.failure = Some(convert::failure(failure));
+        said
+    });
+    said.collect()
 }
 
 fn failures(face: &library::ExaminedFace) -> Vec<QualityFailure> {

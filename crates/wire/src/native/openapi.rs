@@ -197,6 +197,9 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
         let about = "thumbnails that were kept before are still being erased, or the server is too busy; `Retry-After` says when";
         responses["503"] = refusal(about);
     }
+    if operation.name == "show_session" {
+        responses["204"] = json!({"description": "nobody is signed in, and `if_any` was given"});
+    }
     if operation.name == "fetch_archive" {
         let part = responses["200"]["content"].clone();
         responses["206"] = json!({"description": "the stretch that `Range` names", "content": part});

@@ -1,13 +1,14 @@
 //! The operations of sessions: signing in, who asks, signing out, tickets. What a session is stands in [`super::sessions`].
 
-use axum::extract::State;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::response::Response;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use likeness_domain::types::{Tenant, TimestampMs};
 use likeness_domain::{Error, Kind};
 
 use super::api::Api;
-use super::body::{Call, Signed, SmallJson, json, note_operation};
+use super::body::{Call, Query, Signed, SmallJson, json, note_operation};
 use super::dto::PREFIX;
 use super::errors::{AUTHORIZATION, NativeError};
 use super::sessions::{COOKIE, IDLE_MS, LIFETIME_MS, Session, SessionOf, bearer, check_origin};
@@ -85,10 +86,26 @@ pub(super) async fn begin(State(api): State<Api>, SmallJson(head, body): SmallJs
 }
 
 /// `GET /session`
-pub(super) async fn show(State(api): State<Api>, headers: HeaderMap, Signed(caller): Signed) -> Answer {
-    let session = match headers.contains_key(header::AUTHORIZATION) {
+pub(super) async fn show(State(api): State<Api>, request: Request) -> Answer {
+    let (mut head, _) = request.into_parts();
+    let has_key = head.headers.contains_key(header::AUTHORIZATION);
+    let caller = Signed::from_request_parts(&mut head, &api).await;
+    let Query(mut words) = Query::from_request_parts(&mut head, &api).await?;
+    let (if_any, known) = (words.flag("if_any"), words.finish());
+    let caller = match caller {
+        // A page asks so when it is opened: that nobody is signed in is an answer then, where browsers report every refusal.
+        Err(NativeError(error)) if error.kind() == Kind::Forbidden && !has_key && matches!(if_any, Ok(true)) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return Ok(response);
+        }
+        caller => caller?.0,
+    };
+    if_any?;
+    known?;
+    let session = match has_key {
         true => None,
-        false => api.sessions.of(&headers).await?,
+        false => api.sessions.of(&head.headers).await?,
     };
     Ok(json(StatusCode::OK, &described(&api, &caller, session.as_ref()).await?))
 }

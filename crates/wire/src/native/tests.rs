@@ -651,6 +651,12 @@ async fn a_comparison_is_explained_if_that_is_asked_for() {
         remarks[0].starts_with("a match at every threshold that was measured, down to a false-accept rate of 1e-6")
     );
     assert!(remarks.iter().any(|remark| remark.starts_with("second image: blurred (sharpness 0.20")), "{remarks:?}");
+    // The same for programs.
+    let findings = explanation["findings"].as_array().expect("findings");
+    assert_eq!((&findings[0]["code"], findings.len()), (&json!("match_at_all"), remarks.len()));
+    let blurred =
+        findings.iter().find(|finding| finding["failure"]["figure"] == "sharpness").expect("that it is blurred");
+    assert_eq!((&blurred["code"], &blurred["image"]), (&json!("poor_photograph"), &json!("image_b")));
     assert_eq!(explanation["faces"][1]["gate"], json!("low"));
     assert!(explanation["faces"][0].get("crop").is_none(), "crops only on request");
     let (_, far) = compare(ANNA, BERT, json!({"explain": true})).await;
@@ -682,6 +688,7 @@ async fn a_search_is_explained_with_the_next_person() {
     let (_, nobody) = fixture.raw("/face-sets/staff/search?explain=true&similarity_min=0.9", BERT).await;
     assert!(nobody["candidates"].as_array().expect("a list").is_empty());
     assert!(nobody["explanation"]["best"].is_object(), "also who stays below the threshold: {nobody}");
+    assert_eq!(found["findings"][1]["code"], json!("next"), "{found}");
     let remark = nobody["explanation"]["remarks"][0].as_str().expect("text");
     assert!(remark.starts_with("no match"), "{remark}");
 }

@@ -237,3 +237,32 @@ fn a_key_has_few_sessions_and_a_restart_ends_none() {
         assert_eq!(server.status_of(made_up), 401, "{made_up}");
     }
 }
+
+#[test]
+fn who_asks_whether_anybody_is_signed_in_is_not_refused() {
+    let server = Server::new();
+    let asked = |headers: &[(&str, &str)]| {
+        let mut request = Request::builder().uri("/likeness/v1/session?if_any=true").header("host", "our.host");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        block_on(async {
+            let answer = server.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let (head, body) = answer.into_parts();
+            (head.status.as_u16(), body.collect().await.unwrap().to_bytes().len())
+        })
+    };
+    assert_eq!(asked(&[]), (204, 0));
+    assert_eq!(asked(&[("cookie", "likeness_session=none")]), (204, 0));
+    // Who shows a key wants to know whether it is good.
+    assert_eq!(asked(&[("authorization", "Bearer a.b")]).0, 401);
+    let pair = server.sign_in();
+    assert_eq!(asked(&[("cookie", &pair)]).0, 200);
+    assert_eq!(server.send("GET", "/session?if_any=yes", &[("cookie", &pair)], Value::Null).0, 400);
+    // A session whose key is worth nothing any more is none.
+    server.change_key(async |keys, actor, id| {
+        keys.delete_key(actor, id).await.unwrap();
+    });
+    assert_eq!(asked(&[("cookie", &pair)]), (204, 0));
+    assert_eq!(server.send("GET", "/session", &[], Value::Null).0, 401, "not asked so, it is refused as ever");
+}

@@ -29,10 +29,25 @@ async fn who_is_not_good_enough_is_told_with_the_reasons() {
     let refused = fixture.raw("/face-sets/staff/faces", BLURRED).await;
     let message = "the face is too poor to be enrolled: blurred (sharpness 0.05, expected at least 0.10)";
     assert_eq!(refused.1["error"]["message"], message);
+    let failures = json!([{"figure": "sharpness", "value": 0.05, "least": 0.1}]);
+    assert_eq!(rounded(&refused.1["error"]["failures"]), failures);
     check_refused(refused, Kind::PoorQuality);
 
     let (status, added) = fixture.raw("/face-sets/staff/faces?faces=all", &format!("{SHARP}\n{BLURRED}")).await;
     assert_eq!((status, added["faces"].as_array().map(Vec::len)), (StatusCode::CREATED, Some(1)));
     assert_eq!(added["refused"][0]["reasons"], json!(["blurred (sharpness 0.05, expected at least 0.10)"]));
+    assert_eq!(rounded(&added["refused"][0]["failures"]), failures);
     assert_eq!(added["refused"][0]["detection"]["box"]["left"], 400);
+}
+
+/// Figures as people write them, who have no 32 bits.
+fn rounded(failures: &Value) -> Value {
+    let mut failures = failures.clone();
+    for failure in failures.as_array_mut().into_iter().flatten() {
+        for name in ["value", "least"] {
+            let value = failure[name].as_f64().expect("a number");
+            failure[name] = json!((value * 1e4).round() / 1e4);
+        }
+    }
+    failures
 }
