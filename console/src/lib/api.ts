@@ -25,9 +25,32 @@ export interface Quality {
   visibility?: number;
 }
 
+/** Why a face is hardly one. */
+export interface Doubt {
+  presence: number;
+  presence_min: number;
+}
+
+/** A figure of a face that is too low. */
+export interface Failure {
+  figure: string;
+  value: number;
+  least: number;
+}
+
+/** What bears on a verdict, as a code with its values. */
+export interface Finding {
+  code: string;
+  by?: number;
+  similarity?: number;
+  far?: number;
+  image?: string;
+  failure?: Failure;
+}
+
 export interface DetectedFace extends Detection {
   turn: number;
-  doubt?: { reason: string; presence: number; presence_min: number };
+  doubt?: Doubt;
   quality?: Quality;
   pose?: { yaw: number; pitch: number; roll: number };
   landmarks68?: Point[];
@@ -86,7 +109,7 @@ export interface Face extends Detection {
 
 export interface RefusedFace {
   detection: Detection;
-  reasons: string[];
+  failures: Failure[];
 }
 
 export interface Faces {
@@ -122,7 +145,7 @@ export interface ExaminedFace extends Detection {
   /** The strictest quality gate that it passes. */
   gate: string;
   quality?: Quality;
-  doubt?: { reason: string };
+  doubt?: Doubt;
   /** What the recogniser saw: a PNG file in base64. */
   crop?: string;
 }
@@ -133,10 +156,11 @@ export interface SearchExplanation {
   next?: Candidate;
   margin?: number;
   remarks: string[];
+  findings: Finding[];
 }
 
 export interface Comparison extends Rate {
-  explanation?: { faces: [ExaminedFace, ExaminedFace]; remarks: string[] };
+  explanation?: { faces: [ExaminedFace, ExaminedFace]; remarks: string[]; findings: Finding[] };
   similarity: number;
   same: boolean;
   similarity_min: number;
@@ -170,6 +194,8 @@ export class ApiError extends Error {
     readonly field?: string,
     readonly hint?: string,
     readonly requestId?: string,
+    /** What is wrong with a face that is not good enough. */
+    readonly failures: Failure[] = [],
   ) {
     super(message);
   }
@@ -250,18 +276,18 @@ export async function send(method: string, path: string, options: Options = {}):
 }
 
 async function isSignedIn(): Promise<boolean> {
-  const answer = await fetch(`${PREFIX}/session`, { credentials: "same-origin", cache: "no-store" }).catch(() => undefined);
-  // Without an answer nothing is known.
-  return answer === undefined || answer.ok || answer.status >= 500;
+  const answer = await fetch(`${PREFIX}/session?if_any=true`, { credentials: "same-origin", cache: "no-store" }).catch(() => undefined);
+  // Without an answer nothing is known; an empty one says that nobody is.
+  return answer === undefined || answer.status === 200 || answer.status >= 500;
 }
 
 async function refusal(response: Response): Promise<ApiError> {
   const id = response.headers.get("x-request-id") ?? undefined;
   try {
     const { error } = (await response.json()) as {
-      error: { code: string; message: string; field?: string; hint?: string; request_id?: string };
+      error: { code: string; message: string; field?: string; hint?: string; request_id?: string; failures?: Failure[] };
     };
-    return new ApiError(response.status, error.code, error.message, error.field, error.hint, error.request_id ?? id);
+    return new ApiError(response.status, error.code, error.message, error.field, error.hint, error.request_id ?? id, error.failures);
   } catch {
     return new ApiError(response.status, "unknown", `the server answered with status ${response.status}`, undefined, undefined, id);
   }
@@ -422,6 +448,11 @@ export interface PhotoOutcome {
   face_ids?: string[];
   code?: string;
   message?: string;
+}
+
+/** Why an image of a job was refused, if it was. */
+export function refusalOf({ code, message }: PhotoOutcome): ApiError | undefined {
+  return message === undefined ? undefined : new ApiError(422, code ?? "unknown", message);
 }
 
 export const jobs = (cursor?: string): Promise<Page<Job>> => page("jobs", "/jobs", { cursor });

@@ -16,7 +16,11 @@ export interface Session {
   ends_at?: string;
 }
 
-const state = $state<{ session: Session | null | undefined; ended: boolean }>({ session: undefined, ended: false });
+const state = $state<{ session: Session | null | undefined; ended: boolean; isLinkUsed: boolean; failure?: unknown }>({
+  session: undefined,
+  ended: false,
+  isLinkUsed: false,
+});
 
 whenSignedOut(() => {
   if (state.session) state.ended = true;
@@ -38,19 +42,36 @@ export function can(...grants: Grant[]): boolean {
   return grants.every((grant) => state.session?.grants.includes(grant));
 }
 
-export async function load(): Promise<void> {
+/** Who is signed in when the page is opened; a ticket, of a link of `likeness console`, signs in. */
+export async function load(ticket: string | null): Promise<void> {
   try {
-    state.session = await call<Session>("GET", "/session");
+    if (ticket) return await signIn({ ticket });
+    // Nobody is an empty answer: browsers report a refusal in their console.
+    const found = await call<Partial<Session>>("GET", "/session", { query: { if_any: true } });
+    state.session = found.tenant === undefined ? null : (found as Session);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     state.session = null;
     state.ended = false;
+    state.isLinkUsed = !!ticket && error.status === 401;
+    if (!state.isLinkUsed) state.failure = error;
   }
+}
+
+/** Whether the page was opened by a link that signs in no more. */
+export function isLinkUsed(): boolean {
+  return state.isLinkUsed;
+}
+
+/** Why it is not known who is signed in. */
+export function loadFailure(): unknown {
+  return state.failure;
 }
 
 export async function signIn(proof: { key: string } | { ticket: string }): Promise<void> {
   state.session = await call<Session>("POST", "/session", { json: proof });
-  state.ended = false;
+  state.ended = state.isLinkUsed = false;
+  state.failure = undefined;
 }
 
 export async function signOut(): Promise<void> {

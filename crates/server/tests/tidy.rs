@@ -4,6 +4,8 @@
 mod architecture;
 #[path = "tidy/circles.rs"]
 mod circles;
+#[path = "tidy/console.rs"]
+mod console;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1069,6 +1069,21 @@ def test_languages_have_the_same_messages():
         for key, text in messages.items():
             assert set(re.findall(r"\{(\w+)\}", text)) == set(re.findall(r"\{(\w+)\}", texts["en"][key])), f"{name} {key}"
     # Keys that are put together at run time begin with one of these.
-    made_up = ("error.", "quality.", "grant.", "expression.", "action.", "remark.", "jobs.state.", "live.", "settings.origin.", "health.state.")
+    made_up = (
+        *("error.", "quality.", "grant.", "expression.", "action.", "remark.", "finding.", "failure.", "jobs.state.", "live."),
+        *("settings.origin.", "health.state.", "health.part.", "health.engine.", "aspect."),
+    )
     unused = [key for key in texts["en"] if not key.startswith(made_up) and f'"{key.removesuffix(".one")}"' not in sources]
     assert unused == []
+
+
+def test_settings_are_told_in_each_language(server, key):
+    """What each is for is checked beside the sources, what it accepts here: the program puts that together."""
+    folder = harness.ROOT / "console" / "src" / "messages" / "settings"
+    settings = call(server, key, "GET", "/settings")["settings"]
+    accepted = {one["accepted"] for one in settings if not re.fullmatch(r"\d+ to \d+", one["accepted"])}
+    names = {one["name"] for one in settings}
+    for language in ("de", "zh"):
+        words = json.loads((folder / f"{language}.json").read_text())
+        assert words["accepted"].keys() == accepted, language
+        assert words["about"].keys() == names, language

@@ -62,8 +62,8 @@ class Visitor:
         self.page.on("request", self._request)
 
     def _console(self, message):
-        # The first question of a visitor who is not signed in is answered with 401, and the browser says so.
-        if message.type in ("error", "warning") and "401 (Unauthorized)" not in message.text:
+        # What is merely told too, such as a focus that was not taken.
+        if message.type in ("error", "warning", "info"):
             self.problems.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
 
     def _request(self, request):
