@@ -293,6 +293,25 @@ async function refusal(response: Response): Promise<ApiError> {
   }
 }
 
+/** For how long a server that is busy is asked again, and how often. */
+const PATIENT_MS = 20_000;
+const AGAIN_MS = 1000;
+
+/** What a server that is too busy refuses has not been done, and a moment later there may be room. */
+async function patiently<A>(work: () => Promise<A>, signal?: AbortSignal): Promise<A> {
+  const began = Date.now();
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      const isBusy = error instanceof ApiError && (error.code === "overloaded" || error.code === "rate_exceeded");
+      if (!isBusy || signal?.aborted || Date.now() - began > PATIENT_MS) throw error;
+      await new Promise((wake) => setTimeout(wake, AGAIN_MS));
+      signal?.throwIfAborted();
+    }
+  }
+}
+
 // ---- face sets
 
 export const faceSets = async (): Promise<FaceSet[]> => (await call<{ face_sets: FaceSet[] }>("GET", "/face-sets")).face_sets;
@@ -344,7 +363,7 @@ export interface Enrolment {
 }
 
 export const enrol = (set: string, image: Blob, options: Enrolment, signal?: AbortSignal): Promise<Faces> =>
-  call("POST", at("face-sets", set, "faces"), { body: image, query: { ...options }, signal });
+  patiently(() => call("POST", at("face-sets", set, "faces"), { body: image, query: { ...options }, signal }), signal);
 
 /** Keeps an image for an hour, to be named by a job; its name. */
 export const upload = async (image: Blob): Promise<string> =>
@@ -393,7 +412,7 @@ export const deletePerson = (key: string): Promise<unknown> => call("DELETE", at
 export const personFaces = (key: string, cursor?: string): Promise<Page<Face>> =>
   page("faces", at("persons", key, "faces"), { cursor, limit: 1000 });
 export const addPersonFace = (key: string, image: Blob): Promise<Face> =>
-  call("POST", at("persons", key, "faces"), { body: image });
+  patiently(() => call("POST", at("persons", key, "faces"), { body: image }));
 export const deletePersonFace = (key: string, id: string): Promise<unknown> =>
   call("DELETE", at("persons", key, "faces", id));
 export const changeMemberships = (key: string, body: { join?: string[]; leave?: string[] }): Promise<Person> =>
@@ -519,12 +538,12 @@ export interface Looking {
 }
 
 export const searchImage = (set: string, image: Blob, options: Looking, signal?: AbortSignal): Promise<SearchAnswer> =>
-  call("POST", at("face-sets", set, "search"), { body: image, query: { ...options }, signal });
+  patiently(() => call("POST", at("face-sets", set, "search"), { body: image, query: { ...options }, signal }), signal);
 export const searchFace = (set: string, faceId: string, options: Looking, signal?: AbortSignal): Promise<SearchAnswer> =>
-  call("POST", at("face-sets", set, "search"), { json: { face_id: faceId, ...options }, signal });
+  patiently(() => call("POST", at("face-sets", set, "search"), { json: { face_id: faceId, ...options }, signal }), signal);
 
 export const detect = (image: Blob, assess: string, signal?: AbortSignal): Promise<Detections> =>
-  call("POST", "/detect", { body: image, query: { assess }, signal });
+  patiently(() => call("POST", "/detect", { body: image, query: { assess }, signal }), signal);
 
 export function compare(a: Blob, b: Blob, signal?: AbortSignal): Promise<Comparison> {
   const form = new FormData();
@@ -532,10 +551,10 @@ export function compare(a: Blob, b: Blob, signal?: AbortSignal): Promise<Compari
   form.append("image_b", b, "b");
   form.append("explain", "true");
   form.append("crops", "true");
-  return call("POST", "/compare", { body: form, signal });
+  return patiently(() => call("POST", "/compare", { body: form, signal }), signal);
 }
 
 export const liveness = (image: Blob, actions: string, signal?: AbortSignal): Promise<Judged> =>
-  call("POST", "/liveness", { body: image, query: { actions: actions || undefined }, signal });
+  patiently(() => call("POST", "/liveness", { body: image, query: { actions: actions || undefined }, signal }), signal);
 
 export const packs = async (): Promise<Pack[]> => (await call<{ packs: Pack[] }>("GET", "/packs")).packs;
