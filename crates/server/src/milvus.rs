@@ -23,9 +23,14 @@ likeness_domain::settings! {
         token_file: Option<PathBuf> = "", Unset(Parsed("a file")),
             "file with `user:password` for that Milvus; where none is named, the environment variable \
              `LIKENESS_MILVUS_TOKEN` has it, and otherwise Milvus is asked without";
-        from_faces: u64 = "10000000", 1..=1_000_000_000_000,
+        ca_file: Option<PathBuf> = "", Unset(Parsed("a file")),
+            "file with the certificates, in PEM, that the one of that Milvus is signed by, where its address is https://; by \
+             default those that the machine trusts";
+        from_faces: u64 = "10000000", 0..=1_000_000_000_000,
             "faces from which on a face set is searched in Milvus; it stays there when it gets smaller. Ten million faces \
-             take some 2.2 GB of a server's memory";
+             take some 2.2 GB of a server's memory; with 0 every face set is there";
+        look_every_ms: u64 = "5000", 1..=3_600_000,
+            "how often it is looked which face sets have grown so large, and whether Milvus still has what it was given";
     }
 }
 
@@ -46,9 +51,11 @@ impl FromStr for Endpoint {
 /// What the store is to know of Milvus; `None` if there is none.
 #[cfg(feature = "milvus")]
 pub(crate) fn of_store(config: &Config) -> Result<Option<likeness_store::milvus::Settings>, Error> {
+    use std::time::Duration;
+
     use likeness_store::milvus::{Address, Settings as OfStore};
 
-    let Settings { url, database, token_file, from_faces } = &config.milvus;
+    let Settings { url, database, token_file, ca_file, from_faces, look_every_ms } = &config.milvus;
     let Some(Endpoint(url)) = url else { return Ok(None) };
     check(config)?;
     let token = match token_file {
@@ -59,14 +66,15 @@ pub(crate) fn of_store(config: &Config) -> Result<Option<likeness_store::milvus:
         }
         None => std::env::var("LIKENESS_MILVUS_TOKEN").ok().filter(|token| !token.is_empty()),
     };
-    let address = Address::parse(url, token.as_deref())?;
+    let address = Address::parse(url, token.as_deref(), ca_file.as_deref())?;
     let database = database.clone().unwrap_or_default();
-    Ok(Some(OfStore { database, from_faces: *from_faces, ..OfStore::new(address) }))
+    let look_every = Duration::from_millis(*look_every_ms);
+    Ok(Some(OfStore { database, from_faces: *from_faces, look_every, ..OfStore::new(address) }))
 }
 
 /// Refuses a Milvus that this program cannot use.
 pub(crate) fn check(config: &Config) -> Result<(), Error> {
-    let Settings { url, database: _, token_file: _, from_faces: _ } = &config.milvus;
+    let Settings { url, database: _, token_file: _, ca_file: _, from_faces: _, look_every_ms: _ } = &config.milvus;
     let Some(Endpoint(url)) = url else { return Ok(()) };
     if cfg!(not(feature = "milvus")) {
         return Err(refused(format!(

@@ -97,7 +97,9 @@ fn flag_beats_environment_beats_file_beats_default() {
         # url is not set
         # database is not set
         # token_file is not set
+        # ca_file is not set
         from_faces = 10000000 # default
+        look_every_ms = 5000 # default
 
         [listener]
         connections_max = 512 # default

@@ -2,6 +2,7 @@
 //!
 //! Of gRPC this is what Milvus' protocol needs: a message there, a message back, a deadline.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,8 +77,9 @@ impl std::fmt::Debug for Address {
 }
 
 impl Address {
-    /// Reads `http://host:19530` or `https://host:19530`, with `user:password` or an API key beside it.
-    pub fn parse(address: &str, token: Option<&str>) -> Result<Self> {
+    /// Reads `http://host:19530` or `https://host:19530`, with `user:password` or an API key beside it. `authorities` is a
+    /// PEM file with the certificates that the server's is signed by; without it the machine's count.
+    pub fn parse(address: &str, token: Option<&str>, authorities: Option<&Path>) -> Result<Self> {
         let refused = |why: &str| {
             Error::invalid("milvus.url", format!("`milvus.url` is `{address}`: {why}"))
                 .with_hint("for example `http://milvus.example:19530`, or `https://` for TLS")
@@ -99,7 +101,8 @@ impl Address {
         }
         let tls = match is_tls {
             true => {
-                let mut config = crate::postgres::tls::client_config(None)?;
+                let mut config =
+                    crate::postgres::tls::client_config(authorities, ("milvus.ca_file", "milvus.ca_file"))?;
                 config.alpn_protocols = vec![b"h2".to_vec()];
                 Some(Arc::new(config))
             }
@@ -179,8 +182,7 @@ impl Channel {
     ) -> Outcome<A> {
         let away = |error: h2::Error| Fault::Away(format!("{method}: {error}"));
         let mut sender = self.sender().await?;
-        let scheme = if self.address.tls.is_some() { "https" } else { "http" };
-        let uri = format!("{scheme}://{}/milvus.proto.milvus.MilvusService/{method}", self.address.host);
+        let uri = format!("{}/milvus.proto.milvus.MilvusService/{method}", self.address.shown());
         let mut head = http::Request::post(uri)
             .version(http::Version::HTTP_2)
             .header("content-type", "application/grpc")

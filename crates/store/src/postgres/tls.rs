@@ -22,18 +22,21 @@ pub(super) struct Tls(Arc<ClientConfig>);
 impl Tls {
     /// `authorities` is a PEM file with the certificates that the server's is signed by; `None` for the machine's.
     pub(super) fn new(authorities: Option<&Path>) -> Result<Self> {
-        Ok(Self(Arc::new(client_config(authorities)?)))
+        Ok(Self(Arc::new(client_config(authorities, ("store", "sslrootcert"))?)))
     }
 }
 
-/// The same for connections of other protocols.
-pub(crate) fn client_config(authorities: Option<&Path>) -> Result<ClientConfig> {
+/// The same for connections of other protocols; an error names the setting and what the file is called there.
+pub(crate) fn client_config(
+    authorities: Option<&Path>,
+    (setting, called): (&'static str, &str),
+) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     match authorities {
         Some(path) => {
             let refused = |why: String| {
-                let message = format!("`sslrootcert` {}: {why}, expected certificates in PEM", path.display());
-                Error::new(Kind::InvalidArgument, message).with_field("store")
+                let message = format!("`{called}` {}: {why}, expected certificates in PEM", path.display());
+                Error::new(Kind::InvalidArgument, message).with_field(setting)
             };
             let certificates = CertificateDer::pem_file_iter(path).map_err(|error| refused(error.to_string()))?;
             for certificate in certificates {

@@ -185,7 +185,7 @@ fn what_hangs_or_talks_nonsense_is_away() {
             let _ = std::io::copy(&mut stream, &mut std::io::sink());
         });
         let started = Instant::now();
-        let address = likeness_store::milvus::Address::parse(&address, Some("root:secret")).unwrap();
+        let address = likeness_store::milvus::Address::parse(&address, Some("root:secret"), None).unwrap();
         assert!(!format!("{address:?}").contains("secret"));
         let refused = runtime.block_on(likeness_store::milvus::version(address)).unwrap_err();
         assert_eq!(refused.kind(), Kind::Overloaded, "{refused:?}");
@@ -197,10 +197,10 @@ fn what_hangs_or_talks_nonsense_is_away() {
 #[test]
 fn addresses_with_passwords_or_paths_are_refused() {
     for address in ["milvus:19530", "ftp://a", "http://", "http://a:b@c", "http://a/b", "http://a?b", "http://a b"] {
-        let refused = likeness_store::milvus::Address::parse(address, None).unwrap_err();
+        let refused = likeness_store::milvus::Address::parse(address, None, None).unwrap_err();
         assert_eq!(refused.kind(), Kind::InvalidArgument, "{address}: {refused:?}");
     }
-    let address = likeness_store::milvus::Address::parse("https://[::1]", None).unwrap();
+    let address = likeness_store::milvus::Address::parse("https://[::1]", None, None).unwrap();
     assert_eq!(address.shown(), "https://[::1]:19530");
 }
 

@@ -1,6 +1,7 @@
 //! The index whose large sets are in Milvus, against real servers that the tests start themselves.
 
 mod faults;
+mod secured;
 pub(crate) mod server;
 mod truth;
 

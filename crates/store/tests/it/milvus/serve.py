@@ -1,4 +1,5 @@
-"""Runs a Milvus for a test: `serve.py standalone|lite FOLDER SOCKET`.
+"""Runs a Milvus for a test: `serve.py standalone|lite|secured FOLDER SOCKET`. The secured one asks for a password and speaks
+TLS with `server.pem` and `server.key` beside the folder.
 
 In a network namespace of its own, as Milvus listens on every address: what comes to SOCKET is passed on to it. For that
 SOCKET is a Unix socket, which a network namespace does not hide.
@@ -59,6 +60,11 @@ def start(kind, folder):
     server.set_base_dir(folder)
     # Rows that are not in the graph yet are compared one by one, not by a rough index of their own (docs/scale.md).
     server.config.set("queryNode.segcore.interimIndex.enableIndex", "false")
+    if kind == "secured":
+        server.config.set("common.security.authorizationEnabled", "true")
+        server.config.set("common.security.tlsMode", "1")
+        server.config.set("tls.serverPemPath", f"{folder}/../server.pem")
+        server.config.set("tls.serverKeyPath", f"{folder}/../server.key")
     server.show_startup_banner = False
     server.start()
     return server

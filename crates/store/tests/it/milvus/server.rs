@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
 use likeness_store::milvus::Address;
 
 /// Names the virtual environment with the packages of `requirements.txt`.
@@ -40,6 +41,18 @@ pub(crate) fn is_installed() -> bool {
     is_there
 }
 
+/// Makes a certificate for 127.0.0.1 that signs itself, and its key, both in PEM.
+pub(crate) fn make_certificate(certificate: &Path, key: &Path) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let pem = |what: &str, der: &[u8]| {
+        let text = base64::engine::general_purpose::STANDARD.encode(der);
+        let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| str::from_utf8(line).expect("ASCII")).collect();
+        format!("-----BEGIN {what}-----\n{}\n-----END {what}-----\n", lines.join("\n"))
+    };
+    std::fs::write(certificate, pem("CERTIFICATE", made.cert.der())).expect("the folder is ours");
+    std::fs::write(key, pem("PRIVATE KEY", &made.signing_key.serialize_der())).expect("the folder is ours");
+}
+
 /// Which one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Variety {
@@ -47,6 +60,8 @@ pub(crate) enum Variety {
     Standalone,
     /// The small one, with today's protocol.
     Lite,
+    /// The server itself, which asks for a password and speaks TLS with a certificate of its own.
+    Secured,
 }
 
 /// A running server, stopped when it is dropped. Its port stays while it is stopped.
@@ -74,7 +89,20 @@ impl Server {
 
     /// Where it is.
     pub(crate) fn address(&self) -> Address {
-        Address::parse(&format!("http://{}", self.port), None).expect("a valid address")
+        match self.variety {
+            Variety::Secured => self.address_with(Some("root:Milvus"), Some(&self.certificate())),
+            _ => Address::parse(&format!("http://{}", self.port), None, None).expect("a valid address"),
+        }
+    }
+
+    /// The same over TLS, with that password and that authority.
+    pub(crate) fn address_with(&self, token: Option<&str>, authorities: Option<&Path>) -> Address {
+        Address::parse(&format!("https://{}", self.port), token, authorities).expect("a valid address")
+    }
+
+    /// Its own, which nobody has signed.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.dir.path().join("server.pem")
     }
 
     fn socket(&self) -> PathBuf {
@@ -85,7 +113,10 @@ impl Server {
     pub(crate) fn run(&self) {
         let data = self.dir.path().join("data");
         std::fs::create_dir_all(&data).expect("the folder is ours");
-        if self.variety == Variety::Standalone {
+        if self.variety == Variety::Secured && !self.certificate().exists() {
+            make_certificate(&self.certificate(), &self.dir.path().join("server.key"));
+        }
+        if self.variety != Variety::Lite {
             // Its programs, unpacked once: that takes longer than starting them.
             let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("milvus-2.3.5");
             std::fs::create_dir_all(&kept).expect("the build folder is ours");
@@ -98,7 +129,12 @@ impl Server {
         let mut watchdog = Command::new("sh");
         watchdog.args(["-c", script, "sh"]).arg(python());
         watchdog.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/milvus/serve.py"));
-        watchdog.arg(if self.variety == Variety::Lite { "lite" } else { "standalone" }).arg(&data).arg(self.socket());
+        let kind = match self.variety {
+            Variety::Standalone => "standalone",
+            Variety::Lite => "lite",
+            Variety::Secured => "secured",
+        };
+        watchdog.arg(kind).arg(&data).arg(self.socket());
         watchdog.arg(self.dir.path());
         watchdog.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut watchdog = watchdog.spawn().expect("a shell starts");
