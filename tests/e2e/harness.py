@@ -17,7 +17,9 @@ import socket
 import socketserver
 import subprocess
 import threading
+import time
 
+import large_sets
 import postgres
 import pytest
 
@@ -52,10 +54,15 @@ class Key(dict):
     secret = property(lambda self: self["access_key_secret"])
 
 
+def store_settings(data):
+    """The variables that say where the library of that data folder is; none for the folder itself."""
+    return {**postgres.settings(data), **large_sets.settings()}
+
+
 def run(*arguments, check=True, env=None):
     """Runs one `likeness` command to its end."""
     words = list(map(str, arguments))
-    of_store = postgres.settings(words[words.index("--data") + 1]) if "--data" in words[:-1] else {}
+    of_store = store_settings(words[words.index("--data") + 1]) if "--data" in words[:-1] else {}
     env = {**os.environ, **of_store, **(env or {})}
     done = subprocess.run([str(BINARY), *words], capture_output=True, text=True, env=env, timeout=600)
     if check and done.returncode != 0:
@@ -87,7 +94,7 @@ class Server:
         self.data = pathlib.Path(data)
         self.port = port
         self.arguments = arguments
-        self.env = {**os.environ, **postgres.settings(data), **(env or {})}
+        self.env = {**os.environ, **store_settings(data), **(env or {})}
         self.process = None
         self.url = None
         self.log = []
@@ -130,11 +137,25 @@ class Server:
         self.process.kill()
         self.process.wait(timeout=STOP_TIMEOUT_S)
 
+    def _compare_with_milvus(self):
+        """Whatever the tests did: Milvus has what the database has, of every face set."""
+        deadline = time.monotonic() + 60
+        while True:
+            found = run("milvus", "check", "--data", self.data, "--json", check=False, env=self.env)
+            assert found.returncode == 0, found.stdout + found.stderr
+            # One that was made at the very end is still on its way there.
+            under_way = [found for found in json.loads(found.stdout)["face_sets"] if found["stage"] != "searched in Milvus"]
+            if not under_way:
+                return
+            assert time.monotonic() < deadline, under_way
+
     def __enter__(self):
         return self.start()
 
-    def __exit__(self, *_):
+    def __exit__(self, failure, *_):
         if self.process.poll() is None:
+            if large_sets.IS_USED and failure is None:
+                self._compare_with_milvus()
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(timeout=STOP_TIMEOUT_S)

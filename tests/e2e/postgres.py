@@ -1,4 +1,5 @@
-"""A PostgreSQL server for suites that run with LIKENESS_TEST_STORE=postgres: every data folder gets a database of its own.
+"""A PostgreSQL server for suites that run with LIKENESS_TEST_STORE=postgres or postgres-milvus: every data folder gets a
+database of its own.
 
 It is started with the first database, in a temporary folder and behind a Unix socket, and ends with the tests.
 """
@@ -13,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 
-IS_USED = os.environ.get("LIKENESS_TEST_STORE") == "postgres"
+IS_USED = os.environ.get("LIKENESS_TEST_STORE") in ("postgres", "postgres-milvus")
 
 
 def _programs():
