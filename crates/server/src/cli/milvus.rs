@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use likeness_domain::Error;
 use likeness_domain::ports::{CredentialStore, GalleryStore};
 use likeness_domain::types::FaceSetId;
-use likeness_store::milvus::truth::Stage;
+use likeness_store::milvus::truth::{Outbox, Place, Stage};
 use serde::Serialize;
 
 use super::table::{self, Align};
@@ -23,6 +23,53 @@ pub(crate) enum Command {
     /// Copy a face set to Milvus anew; its searches are refused until that is done
     #[command(after_help = "Example: likeness milvus rebuild acme staff")]
     Rebuild(RebuildArgs),
+    /// Have a face set searched in Milvus, or in the servers, whatever its size
+    #[command(after_help = "Examples: likeness milvus place acme staff milvus     (however small it is)\n\
+        \x20         likeness milvus place acme staff servers    (however large it is)\n\
+        \x20         likeness milvus place acme staff size       (what `milvus.from_faces` says; so it is at first)\n\
+        \x20         likeness milvus place acme staff            (says how it is)\n\n\
+        A face set that is in Milvus is taken back by each server when it starts.")]
+    Place(PlaceArgs),
+}
+
+/// See [`Command::Place`].
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// The tenant's name
+    tenant: String,
+    /// The face set's name
+    face_set: String,
+    /// Where it is to be searched; without it, prints where it is
+    place: Option<Wanted>,
+}
+
+/// Where a face set is to be searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Wanted {
+    /// In Milvus, however small it is
+    Milvus,
+    /// In the servers, however large it is
+    Servers,
+    /// Where its size says
+    Size,
+}
+
+impl Wanted {
+    fn of(outbox: &Outbox, face_set: FaceSetId) -> Self {
+        match outbox.chosen.get(&face_set) {
+            Some(Place::Milvus) => Self::Milvus,
+            Some(Place::Nodes) => Self::Servers,
+            None => Self::Size,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Milvus => "wanted in Milvus, whatever its size",
+            Self::Servers => "wanted in the servers, whatever its size",
+            Self::Size => "goes where its size says",
+        }
+    }
 }
 
 /// See [`Command::Check`].
@@ -77,6 +124,7 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     match command {
         Command::Check(args) => check(args, config).await,
         Command::Rebuild(args) => rebuild(args, config).await,
+        Command::Place(args) => place(args, config).await,
     }
 }
 
@@ -151,20 +199,56 @@ fn cells(found: &Found) -> Vec<String> {
     ]
 }
 
+async fn named(
+    store: &(impl CredentialStore + GalleryStore),
+    tenant: &str,
+    face_set: &str,
+) -> Result<FaceSetId, Error> {
+    let names = names(store).await?;
+    let known = names.iter().find(|(_, of_tenant, name)| of_tenant == tenant && name == face_set);
+    known.map(|(id, ..)| *id).ok_or_else(|| {
+        refused(format!("the tenant `{tenant}` has no face set `{face_set}`"))
+            .with_hint("`likeness face-set list` names them")
+    })
+}
+
+async fn place(args: PlaceArgs, config: &Config) -> Outcome {
+    let PlaceArgs { tenant, face_set, place } = args;
+    let (store, milvus) = assemble::database_and_milvus(config).await?;
+    let id = named(&*store, &tenant, &face_set).await?;
+    let outbox = milvus.outbox().await?;
+    let stage = outbox.sets.get(&id).map(|set| set.stage);
+    let Some(wanted) = place else {
+        let place = stage.map_or("searched in the servers", word_of);
+        terminal::data(format_args!("{place}; {}", Wanted::of(&outbox, id).words()));
+        return Ok(Verdict::Done);
+    };
+    let chosen = match wanted {
+        Wanted::Milvus => Some(Place::Milvus),
+        Wanted::Servers => Some(Place::Nodes),
+        Wanted::Size => None,
+    };
+    milvus.choose(id, chosen).await?;
+    terminal::message(wanted.words());
+    let is_there = stage.is_some_and(|stage| stage != Stage::Filling);
+    if wanted == Wanted::Servers && is_there {
+        terminal::message(
+            "it is in Milvus: each server takes it back when it starts, so restart them one after the other",
+        );
+    }
+    Ok(Verdict::Done)
+}
+
 async fn rebuild(args: RebuildArgs, config: &Config) -> Outcome {
     let RebuildArgs { tenant, face_set } = args;
     let (store, milvus) = assemble::database_and_milvus(config).await?;
-    let names = names(&*store).await?;
-    let known = names.iter().find(|(_, of_tenant, name)| *of_tenant == tenant && *name == face_set);
-    let Some((id, ..)) = known else {
-        return Err(refused(format!("the tenant `{tenant}` has no face set `{face_set}`"))
-            .with_hint("`likeness face-set list` names them"));
-    };
-    if !milvus.outbox().await?.sets.contains_key(id) {
-        return Err(refused(format!("the face set `{face_set}` is not in Milvus"))
-            .with_hint("a face set moves there when it has `milvus.from_faces` faces"));
+    let id = named(&*store, &tenant, &face_set).await?;
+    if !milvus.outbox().await?.sets.contains_key(&id) {
+        return Err(refused(format!("the face set `{face_set}` is not in Milvus")).with_hint(
+            "a face set moves there when it has `milvus.from_faces` faces, or by `likeness milvus place .. milvus`",
+        ));
     }
-    milvus.rebuild(*id).await?;
+    milvus.rebuild(id).await?;
     terminal::message("asked for: a running server copies it, `likeness milvus check` shows how far it is");
     Ok(Verdict::Done)
 }

@@ -59,7 +59,7 @@ use tokio::sync::Notify;
 use self::client::Client;
 pub use self::grpc::Address;
 use self::tail::Tail;
-use self::truth::{LargeSet, Outbox, Stage, Truth};
+use self::truth::{LargeSet, Outbox, Place, Stage, Truth};
 
 /// How long whoever has nothing to do rests before it looks again.
 const REST: Duration = Duration::from_millis(250);
@@ -138,6 +138,8 @@ struct State {
     n_faces: HashMap<FaceSetId, u64>,
     /// Sets that the index within the node does not have.
     left_out: HashSet<FaceSetId>,
+    /// Sets that this node holds although Milvus has them: they were wanted in the nodes when it began to be filled.
+    held: HashSet<FaceSetId>,
     /// The commit that was applied last.
     at: Revision,
     /// Between a restart and the resumption.
@@ -151,7 +153,7 @@ impl State {
 
     /// Whether searches in the set are Milvus' business.
     fn is_in_milvus(&self, face_set: FaceSetId) -> bool {
-        matches!(self.stage(face_set), Some(Stage::Served | Stage::Refilling))
+        matches!(self.stage(face_set), Some(Stage::Served | Stage::Refilling)) && !self.held.contains(&face_set)
     }
 
     /// Whether searches in the set are to be answered here: also by a refusal, where this node no longer has the set and
@@ -213,7 +215,19 @@ impl Shared {
             // searches notice.
             state.tails.values_mut().for_each(|tail| tail.trim(outbox.position.revision));
             state.outbox = outbox;
-            let is_served = |set: &FaceSetId| state.stage(*set) == Some(Stage::Served);
+            let chosen = &state.outbox.chosen;
+            match state.is_filling {
+                true => {
+                    let wanted = chosen.iter().filter(|(_, place)| **place == Place::Nodes);
+                    state.held = wanted.map(|(face_set, _)| *face_set).collect();
+                }
+                // They leave the node, as others do when they are served.
+                false => state.held.retain(|face_set| {
+                    let is_there = state.outbox.sets.get(face_set).is_some_and(|set| set.stage == Stage::Served);
+                    !is_there || chosen.get(face_set) == Some(&Place::Nodes)
+                }),
+            }
+            let is_served = |set: &FaceSetId| state.stage(*set) == Some(Stage::Served) && !state.held.contains(set);
             match state.is_filling {
                 true => Vec::new(),
                 false => {
@@ -365,6 +379,13 @@ impl MilvusIndex {
     pub async fn rebuild(&self, face_set: FaceSetId) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         self.spawn(async move { shared.truth.ask_for_rebuild(face_set).await }).await
+    }
+
+    /// Has a set searched in Milvus, or in the nodes, whatever its size; `None` leaves that to its size again. A set that is in
+    /// Milvus is taken back by each node when it starts, and until then goes on being searched in Milvus.
+    pub async fn choose(&self, face_set: FaceSetId, place: Option<Place>) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move { shared.truth.choose(face_set, place).await }).await
     }
 
     /// Does `call` on the runtime that has Milvus' connection, whatever the caller's is.

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use super::client::{Row, field};
 use super::expression::{face_of, key_of, values_of};
 use super::grpc::Fault;
-use super::truth::{COPIED, LogPage, Outbox, OutboxSet, RowPage, Stage, Touched};
+use super::truth::{COPIED, LogPage, Outbox, OutboxSet, Place, RowPage, Stage, Touched};
 use super::{Differences, REST, Shared};
 
 /// Commits read at once.
@@ -52,6 +52,7 @@ impl Shared {
     pub(super) async fn step(&self) -> Result<bool> {
         let mut outbox = self.truth.load().await?;
         let mut has_worked = self.begin_anew_as_asked(&mut outbox).await?;
+        has_worked |= self.give_up_as_asked(&mut outbox).await?;
         if self.is_time_to_look() {
             has_worked |= self.take_large_sets(&mut outbox).await?;
             has_worked |= self.look_for_collections(&mut outbox).await?;
@@ -62,6 +63,22 @@ impl Shared {
         has_worked |= self.ship(&mut outbox).await?;
         has_worked |= self.fill(&mut outbox).await?;
         Ok(has_worked)
+    }
+
+    /// Sets that are not to be in Milvus, and that nodes still hold, as they are not searched there yet.
+    async fn give_up_as_asked(&self, outbox: &mut Outbox) -> Result<bool> {
+        let is_wanted = |(face_set, set): &(&FaceSetId, &OutboxSet)| {
+            set.stage != Stage::Filling || outbox.chosen.get(face_set) != Some(&Place::Nodes)
+        };
+        let unwanted: Vec<FaceSetId> =
+            outbox.sets.iter().filter(|set| !is_wanted(set)).map(|(face_set, _)| *face_set).collect();
+        for face_set in &unwanted {
+            tracing::info!(face_set = face_set.get(), "a face set stays in the servers, as asked");
+            self.empty(outbox, *face_set).await?;
+            outbox.sets.remove(face_set);
+            self.truth.save(outbox.clone()).await?;
+        }
+        Ok(!unwanted.is_empty())
     }
 
     fn is_time_to_look(&self) -> bool {
@@ -91,8 +108,14 @@ impl Shared {
 
     /// Sets that have outgrown the nodes begin to be filled.
     async fn take_large_sets(&self, outbox: &mut Outbox) -> Result<bool> {
-        let large = self.truth.large_sets(self.settings.from_faces, Vec::new()).await?;
-        let new: Vec<_> = large.into_iter().filter(|set| !outbox.sets.contains_key(&set.face_set)).collect();
+        let wanted = |wanted: Place| {
+            let chosen = outbox.chosen.iter().filter(move |(_, place)| **place == wanted);
+            chosen.map(|(face_set, _)| *face_set).collect::<Vec<FaceSetId>>()
+        };
+        let (here, elsewhere) = (wanted(Place::Milvus), wanted(Place::Nodes));
+        let large = self.truth.large_sets(self.settings.from_faces, here).await?;
+        let is_new = |set: &FaceSetId| !outbox.sets.contains_key(set) && !elsewhere.contains(set);
+        let new: Vec<_> = large.into_iter().filter(|set| is_new(&set.face_set)).collect();
         if new.is_empty() {
             return Ok(false);
         }

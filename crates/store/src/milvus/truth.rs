@@ -41,6 +41,15 @@ pub struct OutboxSet {
     pub next: u64,
 }
 
+/// Where an operator wants to have a set, whatever its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In Milvus, however small it is.
+    Milvus,
+    /// In every node, however large it is. A node that no longer holds it takes it back when it starts.
+    Nodes,
+}
+
 /// What was handed to Milvus.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outbox {
@@ -54,6 +63,8 @@ pub struct Outbox {
     pub sets: BTreeMap<FaceSetId, OutboxSet>,
     /// Sets that an operator wants to have copied anew, as of when it was loaded; saving it does away with these wishes.
     pub rebuilds: Vec<FaceSetId>,
+    /// Where operators want sets, as of when it was loaded; saving it leaves these wishes as they are.
+    pub chosen: BTreeMap<FaceSetId, Place>,
 }
 
 /// A set and how large it is.
@@ -131,6 +142,9 @@ pub trait Truth: Send + Sync {
 
     /// Keeps the wish that a set is copied anew, for whoever writes to Milvus.
     fn ask_for_rebuild(&self, face_set: FaceSetId) -> Pending<'_, ()>;
+
+    /// Keeps where a set is wanted; `None` for wherever its size says.
+    fn choose(&self, face_set: FaceSetId, place: Option<Place>) -> Pending<'_, ()>;
 
     /// Keeps it durably. Refused unless this node is the one that writes to Milvus.
     fn save(&self, outbox: Outbox) -> Pending<'_, ()>;

@@ -17,7 +17,7 @@ use super::follower::gallery_page;
 use super::rows::{self, SET_COLUMNS};
 use super::session::{Database, Session};
 use super::transaction::Step;
-use crate::milvus::truth::{LargeSet, LogPage, Outbox, OutboxSet, Position, RowPage, Stage, Touched, Truth};
+use crate::milvus::truth::{LargeSet, LogPage, Outbox, OutboxSet, Place, Position, RowPage, Stage, Touched, Truth};
 
 /// Number of the advisory lock of the server that writes to Milvus: "Milvus" as bytes.
 const LEAD_LOCK: i64 = 0x4d69_6c76_7573;
@@ -41,6 +41,7 @@ const TABLES: &str = "
         next int8 NOT NULL
     );
     CREATE TABLE IF NOT EXISTS milvus_rebuilds (face_set int8 PRIMARY KEY);
+    CREATE TABLE IF NOT EXISTS milvus_choices (face_set int8 PRIMARY KEY, place text COLLATE \"C\" NOT NULL);
     INSERT INTO milvus_outbox SELECT 1, substr(md5(random()::text || clock_timestamp()::text), 1, 10), revision, 0, 0 FROM store
         ON CONFLICT DO NOTHING;";
 
@@ -54,6 +55,8 @@ pub(super) struct MilvusTruth {
 
 const STAGES: [(Stage, &str); 3] =
     [(Stage::Filling, "filling"), (Stage::Served, "served"), (Stage::Refilling, "refilling")];
+
+const PLACES: [(Place, &str); 2] = [(Place::Milvus, "milvus"), (Place::Nodes, "nodes")];
 
 fn word_of(stage: Stage) -> &'static str {
     STAGES.iter().find(|(known, _)| *known == stage).map_or("", |(_, word)| word)
@@ -150,6 +153,12 @@ async fn load(session: &Session) -> Answer<Outbox> {
     }
     for row in session.query("SELECT face_set FROM milvus_rebuilds", &[]).await? {
         outbox.rebuilds.push(rows::face_set_id(row.try_get(0)?)?);
+    }
+    for row in session.query("SELECT face_set, place FROM milvus_choices", &[]).await? {
+        let word: &str = row.try_get(1)?;
+        let place = PLACES.iter().find(|(_, known)| *known == word).map(|(place, _)| *place);
+        let damaged = || Failure::Damaged("a row of milvus_choices is malformed".into());
+        outbox.chosen.insert(rows::face_set_id(row.try_get(0)?)?, place.ok_or_else(damaged)?);
     }
     Ok(outbox)
 }
@@ -288,6 +297,23 @@ impl Truth for MilvusTruth {
                 session.execute(sql, &[&rows::number(face_set.get())]).await
             };
             asked.await.map(drop).map_err(|failure: Failure| failure.into_error("ask for a copy"))
+        })
+    }
+
+    fn choose(&self, face_set: FaceSetId, place: Option<Place>) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let word = PLACES.iter().find(|(known, _)| Some(*known) == place).map(|(_, word)| *word);
+            let chosen = async {
+                let session = self.database.session().await?;
+                // Those of sets that are gone go with it.
+                let sql = "WITH gone AS (DELETE FROM milvus_choices AS c WHERE face_set <> $1 AND NOT EXISTS
+                                           (SELECT 1 FROM face_sets AS s WHERE s.id = c.face_set AND s.name IS NOT NULL)),
+                           back AS (DELETE FROM milvus_choices WHERE face_set = $1 AND $2::text IS NULL)
+                           INSERT INTO milvus_choices SELECT $1, $2 WHERE $2 IS NOT NULL
+                           ON CONFLICT (face_set) DO UPDATE SET place = excluded.place";
+                session.execute(sql, &[&rows::number(face_set.get()), &word]).await
+            };
+            chosen.await.map(drop).map_err(|failure: Failure| failure.into_error("keep where the face set is wanted"))
         })
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use likeness_domain::ports::{GalleryChange, GalleryEntry, Pending};
 use likeness_domain::types::{FaceId, FaceSetId, PackId, Revision};
 use likeness_domain::{Error, Kind, Result};
-use likeness_store::milvus::truth::{LargeSet, LogPage, Outbox, Position, RowPage, Touched, Truth};
+use likeness_store::milvus::truth::{LargeSet, LogPage, Outbox, Place, Position, RowPage, Touched, Truth};
 
 #[derive(Default)]
 struct Kept {
@@ -18,6 +18,7 @@ struct Kept {
     compacted: Revision,
     outbox: Option<Outbox>,
     rebuilds: Vec<FaceSetId>,
+    chosen: BTreeMap<FaceSetId, Place>,
 }
 
 /// See the module's page.
@@ -141,7 +142,7 @@ impl Truth for MemoryTruth {
         let kept = &mut *kept;
         let position = Position { revision: kept.newest, checksum: 0 };
         let outbox = kept.outbox.get_or_insert_with(|| Outbox { name: "test".into(), position, ..Outbox::default() });
-        ready(Outbox { rebuilds: kept.rebuilds.clone(), ..outbox.clone() })
+        ready(Outbox { rebuilds: kept.rebuilds.clone(), chosen: kept.chosen.clone(), ..outbox.clone() })
     }
 
     fn lead(&self) -> Pending<'_, bool> {
@@ -150,6 +151,15 @@ impl Truth for MemoryTruth {
 
     fn ask_for_rebuild(&self, face_set: FaceSetId) -> Pending<'_, ()> {
         self.kept.lock().unwrap().rebuilds.push(face_set);
+        ready(())
+    }
+
+    fn choose(&self, face_set: FaceSetId, place: Option<Place>) -> Pending<'_, ()> {
+        let mut kept = self.kept.lock().unwrap();
+        match place {
+            Some(place) => kept.chosen.insert(face_set, place),
+            None => kept.chosen.remove(&face_set),
+        };
         ready(())
     }
 

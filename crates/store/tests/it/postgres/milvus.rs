@@ -10,7 +10,7 @@ use likeness_domain::types::{FaceOwner, FaceSetId};
 use likeness_store::conformance::samples::*;
 use likeness_store::index::BruteForceIndex;
 use likeness_store::milvus;
-use likeness_store::milvus::truth::Stage;
+use likeness_store::milvus::truth::{Place, Stage};
 use likeness_store::postgres::{PostgresStore, Settings};
 
 use super::nodes::{PATIENCE, looking_for};
@@ -133,6 +133,55 @@ fn what_one_server_acknowledges_the_other_shows_at_once_from_milvus() {
         assert!(beside.compare(set).await.unwrap().is_none());
         b.store.delete_face_set(by(ours()), set, false).await.unwrap();
         assert!(!b.index.search(looking_for(set, 305)).await.is_ok_and(|hits| !hits.is_empty()));
+    });
+}
+
+/// A set that is named is in Milvus however small, and one that is named otherwise is in no Milvus however large; whoever
+/// changes his mind is followed, by servers that run and by those that start.
+#[test]
+fn a_set_that_is_named_goes_where_it_is_wanted() {
+    if !server::is_installed() || !milvus_server::is_installed() {
+        return;
+    }
+    let (server, milvus) = (server::shared(), milvus_server::Server::start(Variety::Lite));
+    let database = server.database();
+    let patient = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    patient.block_on(async {
+        let a = Node::open(server, &database, &milvus);
+        let beside = a.store.milvus(settings(&milvus)).await.unwrap();
+        let small = a.store.create_face_set(by(ours()), face_set("guests"), None).await.unwrap().id;
+        let large = a.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap().id;
+        let other = a.store.create_face_set(by(ours()), face_set("visitors"), None).await.unwrap().id;
+        beside.choose(small, Some(Place::Milvus)).await.unwrap();
+        beside.choose(large, Some(Place::Nodes)).await.unwrap();
+        a.add(large, 1..1 + FROM_FACES).await;
+        a.add(small, 9001..9003).await;
+        a.add(other, 5001..5001 + FROM_FACES).await;
+        a.wait_until_elsewhere(small).await;
+        // Found large at the same moment as the one before.
+        a.wait_until_elsewhere(other).await;
+        assert!(a.finds(small, 9002).await && a.finds(large, 3).await && a.finds(other, 5003).await);
+        let outbox = beside.outbox().await.unwrap();
+        assert_eq!(outbox.sets.keys().copied().collect::<Vec<_>>(), [small, other]);
+        assert!(!a.index.is_elsewhere(large) && a.plain.n_rows(large) == FROM_FACES as usize);
+        // The other way round. The server that runs searches the second in Milvus until it starts again.
+        beside.choose(large, None).await.unwrap();
+        beside.choose(other, Some(Place::Nodes)).await.unwrap();
+        a.wait_until_elsewhere(large).await;
+        assert!(a.index.is_elsewhere(other));
+        let b = Node::open(server, &database, &milvus);
+        assert!(!b.index.is_elsewhere(other) && b.plain.n_rows(other) == FROM_FACES as usize);
+        a.add(other, 5100..5103).await;
+        b.delete(other, 5001).await;
+        for node in [&a, &b] {
+            assert!(node.finds(other, 5101).await && !node.finds(other, 5001).await && node.finds(large, 3).await);
+        }
+        assert_eq!(b.plain.n_rows(other), FROM_FACES as usize + 3 - 1);
+        // And back to what its size says: then no server holds it.
+        beside.choose(other, None).await.unwrap();
+        b.wait_until_elsewhere(other).await;
+        assert!(b.finds(other, 5101).await && !b.finds(other, 5001).await);
+        assert!(beside.compare(other).await.unwrap().is_none());
     });
 }
 
