@@ -1,6 +1,10 @@
 """The native API as somebody uses it without a vendor's SDK: enrol, search, persons, sessions, a restart in between."""
 
+import time
+
 import harness
+import large_sets
+import pytest
 import requests
 
 IMAGE = {"Content-Type": "image/jpeg"}
@@ -57,3 +61,35 @@ def test_a_write_with_an_idempotency_key_is_made_once_over_a_restart(tmp_path):
         again = requests.post(f"{server.url}/likeness/v1/face-sets", json={"name": "a"}, headers=headers, timeout=60)
         assert (again.status_code, again.json()) == (201, first.json())
         assert again.headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.skipif(not large_sets.IS_USED, reason="needs LIKENESS_TEST_STORE=postgres-milvus")
+def test_a_face_set_is_searched_where_it_is_placed(tmp_path, portrait):
+    def place(*words):
+        return harness.run("milvus", "place", "acme", "staff", *words, "--data", tmp_path).stdout.strip()
+
+    by_size = {"LIKENESS_MILVUS_FROM_FACES": "1000000"}
+    with harness.Server(tmp_path, env=by_size) as server:
+        key = harness.create_key(tmp_path, "acme")
+        headers = {"Authorization": f"Bearer {key.id}.{key.secret}"}
+        url = f"{server.url}/likeness/v1/face-sets"
+        requests.post(url, json={"name": "staff"}, headers=headers, timeout=60).raise_for_status()
+        photo = {**headers, **IMAGE}
+        requests.post(f"{url}/staff/faces", data=portrait("obama.jpg"), headers=photo, timeout=60).raise_for_status()
+        assert place() == "searched in the servers; goes where its size says"
+        unknown = harness.run("milvus", "place", "acme", "nobody", "milvus", "--data", tmp_path, check=False)
+        assert unknown.returncode == 2 and "no face set `nobody`" in unknown.stderr
+        place("milvus")
+        deadline = time.monotonic() + 60
+        while (found := place()) != "searched in Milvus; wanted in Milvus, whatever its size":
+            assert time.monotonic() < deadline, found
+        found = requests.post(f"{url}/staff/search", data=portrait("obama2.jpg"), headers=photo, timeout=60).json()
+        assert len(found["candidates"]) == 1
+        place("servers")
+        assert place() == "searched in Milvus; wanted in the servers, whatever its size"
+    with harness.Server(tmp_path, env=by_size) as server:
+        url = f"{server.url}/likeness/v1/face-sets"
+        found = requests.post(f"{url}/staff/search", data=portrait("obama2.jpg"), headers=photo, timeout=60).json()
+        assert len(found["candidates"]) == 1
+        place("size")
+        assert place().endswith("goes where its size says")
