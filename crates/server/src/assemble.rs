@@ -229,13 +229,11 @@ fn open_database(config: &Config, folder: Option<DataFolder>, index: Arc<dyn Vec
     };
     let address = database(config)?;
     #[cfg(feature = "milvus")]
-    let store = match milvus::of_store(config)? {
-        Some(milvus) => PostgresStore::open_with_milvus(address, index, settings, Arc::new(SystemClock), milvus)?,
-        None => PostgresStore::open(address, index, settings, Arc::new(SystemClock))?,
-    };
+    let milvus = milvus::of_store(config)?;
     #[cfg(not(feature = "milvus"))]
-    let store = PostgresStore::open(address, index, settings, Arc::new(SystemClock))?;
-    let store = Arc::new(store);
+    let milvus = None;
+    let clock = Arc::new(SystemClock);
+    let store = Arc::new(PostgresStore::open_in(config.data()?, address, index, settings, clock, milvus)?);
     Ok(Store {
         gallery: Arc::clone(&store) as _,
         credentials: Arc::clone(&store) as _,

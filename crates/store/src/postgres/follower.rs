@@ -16,16 +16,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use likeness_domain::ports::{Change, GalleryChange, GalleryEntry, VectorIndex};
+use likeness_domain::ports::{Change, GalleryChange, VectorIndex};
 use likeness_domain::types::{FaceSet, Revision};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::Shared;
 use super::commits::{self, CHANNEL, Position};
 use super::errors::{Answer, Failure};
-use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
+use super::gallery::gallery_page;
+use super::kept::{self, Note};
+use super::rows::{self, SET_COLUMNS};
 use super::session::Session;
-use crate::gallery::entry;
 
 /// Commits read at once.
 const PAGE: i64 = 256;
@@ -45,6 +46,10 @@ const OWN_MAX: usize = 4096;
 /// See the module's page.
 pub(super) struct Follower {
     index: Arc<dyn VectorIndex>,
+    /// Which commits the rows come from that the index keeps, of a node that has a folder.
+    note: Option<Note>,
+    /// Whether the index was asked for what it has kept.
+    is_asked: AtomicBool,
     at: watch::Sender<Position>,
     /// Changes of this node's commits that are not applied yet.
     own: Mutex<BTreeMap<u64, (Position, Vec<GalleryChange>)>>,
@@ -62,11 +67,13 @@ pub(super) type Questions = mpsc::Receiver<oneshot::Sender<Result<Position, Stri
 
 impl Follower {
     /// One whose index is not filled yet.
-    pub(super) fn new(index: Arc<dyn VectorIndex>, questions_max: usize) -> (Self, Questions) {
+    pub(super) fn new(index: Arc<dyn VectorIndex>, note: Option<Note>, questions_max: usize) -> (Self, Questions) {
         let (questions, asked) = mpsc::channel(questions_max.max(1));
         let at = watch::Sender::new(Position { revision: Revision(0), checksum: 0 });
         let follower = Self {
             index,
+            note,
+            is_asked: AtomicBool::new(false),
             at,
             own: Mutex::default(),
             known: AtomicU64::new(0),
@@ -168,6 +175,9 @@ impl Follower {
     }
 
     async fn apply(&self, position: Position, changes: Vec<GalleryChange>) -> Answer<()> {
+        if let Some(note) = &self.note {
+            note.write(position);
+        }
         if let Err(error) = self.index.apply(position.revision, changes).await {
             tracing::error!(revision = position.revision.0, %error, "the index failed, it is filled anew");
             self.is_lost.store(true, Ordering::SeqCst);
@@ -227,16 +237,50 @@ impl Follower {
         Ok(n_read as i64 >= PAGE)
     }
 
-    /// Fills the index with every gallery, as one state of the database has them.
+    /// Fills the index with every gallery, as one state of the database has them: from the tables, unless it has kept its
+    /// rows of an earlier process.
     async fn fill(&self, session: &Session) -> Answer<()> {
         session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let started = tokio::time::Instant::now();
         let position = commits::last(session).await?;
+        let sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.name IS NOT NULL ORDER BY s.sequence");
+        let sets = rows::intact(&session.query(&sql, &[]).await?, rows::set_row)?;
+        let sets: Vec<FaceSet> = sets.into_iter().map(|set| set.face_set).collect();
+        let is_first = !self.is_asked.swap(true, Ordering::SeqCst);
+        let mut kept = None;
+        if let (Some(note), true) = (&self.note, is_first) {
+            kept = match kept::reopen(session, note, position, &sets, &*self.index).await {
+                Ok(kept) => kept,
+                Err(Failure::Said(error)) => {
+                    tracing::warn!(%error, "the rows that the index kept cannot be used");
+                    None
+                }
+                Err(failure) => return Err(failure),
+            };
+        }
+        let n_rows = match kept {
+            Some(n_rows) => n_rows,
+            None => self.fill_anew(session, position, sets).await?,
+        };
+        session.batch("COMMIT").await?;
+        // Later ones are read from the table.
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.known.fetch_max(position.revision.0, Ordering::SeqCst);
+        self.is_lost.store(false, Ordering::SeqCst);
+        self.at.send_replace(position);
+        let elapsed_ms = started.elapsed().as_millis() as u64;
+        let how = if kept.is_some() { "index found its rows again" } else { "index filled from the database" };
+        tracing::info!(n_rows, elapsed_ms, revision = position.revision.0, "{how}");
+        Ok(())
+    }
+
+    async fn fill_anew(&self, session: &Session, position: Position, sets: Vec<FaceSet>) -> Answer<u64> {
+        if let Some(note) = &self.note {
+            note.write(position);
+        }
         self.index.restart().await?;
         let mut n_rows = 0_u64;
-        let sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.name IS NOT NULL ORDER BY s.sequence");
-        for set in rows::intact(&session.query(&sql, &[]).await?, rows::set_row)? {
-            let face_set = set.face_set;
+        for face_set in sets {
             let (id, schema) = (face_set.id, Arc::new(face_set.schema.clone()));
             let mut chunk = vec![GalleryChange::Open { face_set: id, pack: face_set.pack.clone(), schema }];
             if self.index.is_elsewhere(id) {
@@ -256,15 +300,7 @@ impl Follower {
             }
         }
         self.index.resume(position.revision).await?;
-        session.batch("COMMIT").await?;
-        // Later ones are read from the table.
-        self.own.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.known.fetch_max(position.revision.0, Ordering::SeqCst);
-        self.is_lost.store(false, Ordering::SeqCst);
-        self.at.send_replace(position);
-        let elapsed_ms = started.elapsed().as_millis() as u64;
-        tracing::info!(n_rows, elapsed_ms, revision = position.revision.0, "index filled from the database");
-        Ok(())
+        Ok(n_rows)
     }
 
     /// One step: fills, applies or reads; false if there was nothing to do.
@@ -288,49 +324,6 @@ impl Follower {
         }
         Ok(false)
     }
-}
-
-/// Some rows of a gallery.
-pub(super) struct GalleryPage {
-    /// Those that are whole.
-    pub(super) entries: Vec<GalleryEntry>,
-    /// Place of the last one looked at, if there may be more.
-    pub(super) last: Option<i64>,
-}
-
-/// Rows of the gallery after a place in order of enrolment.
-pub(super) async fn gallery_page(
-    session: &Session,
-    face_set: &FaceSet,
-    after: i64,
-    n_rows: i64,
-) -> Answer<GalleryPage> {
-    let page = "SELECT sequence FROM gallery WHERE face_set = $1 AND sequence > $2 ORDER BY sequence LIMIT $4";
-    let sql = format!(
-        "SELECT {FACE_COLUMNS}, {VECTOR_COLUMNS}, g.sequence FROM ({page}) AS g
-         LEFT JOIN faces AS f ON f.sequence = g.sequence
-           AND (f.face_set = $1 OR EXISTS
-             (SELECT 1 FROM memberships AS m WHERE m.person = f.person AND m.face_set = $1))
-         LEFT JOIN templates AS t ON t.face = g.sequence AND t.pack = $3
-         ORDER BY g.sequence"
-    );
-    let id = rows::number(face_set.id.get());
-    let found = session.query(&sql, &[&id, &after, &face_set.pack.as_str(), &n_rows]).await?;
-    let (mut entries, mut last) = (Vec::with_capacity(found.len()), None);
-    for row in &found {
-        let sequence = row.try_get(rows::VECTOR_COLUMN + 3)?;
-        last = Some(sequence);
-        match rows::face_and_template(row, face_set.tenant, &face_set.pack) {
-            Ok((row, template)) => {
-                entries.push(entry(&row.face, template, row.sequence.cast_unsigned(), &face_set.schema));
-            }
-            Err(failure) => {
-                // One damaged face must not take the whole library away: it is not searched.
-                tracing::error!(face_set = id, sequence, ?failure, "a face is left out of the index");
-            }
-        }
-    }
-    Ok(GalleryPage { entries, last: last.filter(|_| found.len() as i64 >= n_rows) })
 }
 
 /// Follows until the store is closed. Ready the first time when the index is filled, which `filled` tells.

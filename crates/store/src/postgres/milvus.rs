@@ -13,7 +13,7 @@ use tokio_postgres::Client;
 
 use super::commits;
 use super::errors::{Answer, Failure};
-use super::follower::gallery_page;
+use super::gallery::gallery_page;
 use super::rows::{self, SET_COLUMNS};
 use super::session::{Database, Session};
 use super::transaction::Step;

@@ -21,7 +21,9 @@ mod face_sets;
 mod faces;
 mod follower;
 mod fresh;
+mod gallery;
 mod jobs;
+mod kept;
 pub(crate) mod migration;
 #[cfg(feature = "milvus")]
 mod milvus;
@@ -44,6 +46,7 @@ mod uploads;
 mod usage;
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -291,7 +294,7 @@ impl PostgresStore {
         settings: Settings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        Self::open_with(address, index, settings, clock, true, None)
+        Self::open_with(address, index, settings, clock, true, Beside::default())
     }
 
     /// The same with large face sets in Milvus, and the others in `index`. Milvus need not be there yet.
@@ -303,7 +306,23 @@ impl PostgresStore {
         clock: Arc<dyn Clock>,
         milvus: crate::milvus::Settings,
     ) -> Result<Self> {
-        Self::open_with(address, index, settings, clock, true, Some(milvus))
+        let beside = Beside { milvus: Some(milvus), ..Beside::default() };
+        Self::open_with(address, index, settings, clock, true, beside)
+    }
+
+    /// The same for a server, whose index keeps its rows in `folder`: where they are of a state that the database has had,
+    /// a start takes what came since from the record of commits instead of reading every face. With Milvus it reads those
+    /// that are not there.
+    pub fn open_in(
+        folder: &Path,
+        address: Address,
+        index: Arc<dyn VectorIndex>,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        milvus: Option<Milvus>,
+    ) -> Result<Self> {
+        let beside = Beside { milvus, folder: Some(folder.to_owned()) };
+        Self::open_with(address, index, settings, clock, true, beside)
     }
 
     /// Milvus beside what the servers of this database do with it, for commands that compare or have something copied anew.
@@ -322,7 +341,14 @@ impl PostgresStore {
     /// The same for a command that only looks tenants and keys up or changes them, perhaps beside running servers: no index is
     /// filled, so [`Self::index`] refuses every search.
     pub fn open_without_index(address: Address, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self> {
-        Self::open_with(address, Arc::new(crate::index::BruteForceIndex::new()), settings, clock, false, None)
+        Self::open_with(
+            address,
+            Arc::new(crate::index::BruteForceIndex::new()),
+            settings,
+            clock,
+            false,
+            Beside::default(),
+        )
     }
 
     fn open_with(
@@ -331,7 +357,7 @@ impl PostgresStore {
         settings: Settings,
         clock: Arc<dyn Clock>,
         is_following: bool,
-        milvus: Option<Milvus>,
+        beside: Beside,
     ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(settings.n_threads.max(1))
@@ -340,7 +366,7 @@ impl PostgresStore {
             .build()
             .map_err(|error| Error::internal("cannot start the threads of the store", error))?;
         let doing = format!("open the store in `{}`", address.shown);
-        let opened = runtime.spawn(start(address, index, settings, clock, is_following, milvus));
+        let opened = runtime.spawn(start(address, index, settings, clock, is_following, beside));
         match wait_for(opened) {
             Ok(Ok(shared)) => Ok(Self { shared, runtime: Some(runtime), probed_at: Mutex::new(None) }),
             Ok(Err(failure)) => {
@@ -468,9 +494,17 @@ impl Drop for PostgresStore {
 
 /// What is to be known of Milvus; a program without it knows nothing.
 #[cfg(feature = "milvus")]
-type Milvus = crate::milvus::Settings;
+pub type Milvus = crate::milvus::Settings;
+/// Without the feature `milvus` there is none.
 #[cfg(not(feature = "milvus"))]
-type Milvus = std::convert::Infallible;
+pub type Milvus = std::convert::Infallible;
+
+/// What a server may have beside its index.
+#[derive(Default)]
+struct Beside {
+    milvus: Option<Milvus>,
+    folder: Option<PathBuf>,
+}
 
 /// The index, with Milvus before it if there is one, which is written to from then on.
 #[cfg(feature = "milvus")]
@@ -504,7 +538,7 @@ async fn start(
     settings: Settings,
     clock: Arc<dyn Clock>,
     is_following: bool,
-    milvus: Option<Milvus>,
+    Beside { milvus, folder }: Beside,
 ) -> Answer<Arc<Shared>> {
     let database = Arc::new(Database::new(address, settings.n_connections, settings.reconnect_max)?);
     let session = database.session().await?;
@@ -512,7 +546,8 @@ async fn start(
     let node = session.one("SELECT (random() * 2147483646)::int4", &[]).await?.try_get(0)?;
     drop(session);
     let index = with_milvus(&database, index, &settings, milvus).await?;
-    let (follower, questions) = Follower::new(Arc::clone(&index), settings.waiting_max);
+    let (follower, questions) =
+        Follower::new(Arc::clone(&index), kept::note_in(folder.as_deref())?, settings.waiting_max);
     let shared = Arc::new(Shared {
         database,
         follower,

@@ -193,7 +193,7 @@ fn opening(number: u64) -> GalleryChange {
 }
 
 /// Numbers that look like chance and are the same every time.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
     fn next(&mut self) -> u64 {
@@ -208,7 +208,7 @@ impl Chance {
 }
 
 /// A face of one of many persons: their faces are alike, as those of a recogniser are.
-fn vector(chance: &mut Chance, person: u64, n_numbers: usize) -> Vec<f32> {
+pub(crate) fn vector(chance: &mut Chance, person: u64, n_numbers: usize) -> Vec<f32> {
     let mut of_person = Chance(person.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     (0..n_numbers).map(|_| of_person.normal() + 0.6 * chance.normal()).collect()
 }

@@ -164,6 +164,27 @@ impl Server {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// MiB in memory of all its processes.
+    pub(crate) fn memory(&self) -> f64 {
+        let first = self.running.lock().unwrap().as_ref().map_or(0, Child::id);
+        let listed = Command::new("ps").args(["-e", "-o", "pid=,ppid=,rss="]).output().expect("ps is there");
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let number = |word: Option<&str>| word.and_then(|word| word.parse::<u64>().ok()).unwrap_or_default();
+        let rows = listed.lines().map(|line| {
+            let mut words = line.split_whitespace();
+            (number(words.next()), number(words.next()), number(words.next()))
+        });
+        let rows: Vec<(u64, u64, u64)> = rows.collect();
+        let (mut family, mut kib) = (vec![u64::from(first)], 0);
+        while let Some(parent) = family.pop() {
+            for (process, _, rss) in rows.iter().filter(|(_, of, _)| *of == parent) {
+                family.push(*process);
+                kib += rss;
+            }
+        }
+        kib as f64 / 1024.0
+    }
+
     /// Kills it and everything it started; its data stays.
     pub(crate) fn kill(&self) {
         if let Some(mut watchdog) = self.running.lock().unwrap().take() {

@@ -1,6 +1,8 @@
 //! The store in PostgreSQL, on real servers that the tests start themselves.
 
 mod deletes;
+#[cfg(feature = "milvus")]
+mod figures;
 mod layouts;
 mod migration;
 #[cfg(feature = "milvus")]
@@ -9,6 +11,7 @@ mod nodes;
 mod record;
 mod replication;
 mod server;
+mod starts;
 
 use std::sync::Arc;
 

@@ -167,11 +167,12 @@ impl Server {
         use std::io::Write;
         let path = self.data().join("postgresql.conf");
         let mut file = fs::OpenOptions::new().append(true).open(path).expect("the configuration can be written");
-        // The machine does not crash in a test, so nothing needs to reach the disk.
+        // The machine does not crash in a test, so nothing needs to reach the disk; for measurements others may be wanted.
+        let wanted = std::env::var("LIKENESS_TEST_POSTGRES_SETTINGS").unwrap_or_default().replace(';', "\n");
         let usual = "fsync = off\nshared_buffers = 16MB\nmin_wal_size = 2MB\nlisten_addresses = ''\n\
                      autovacuum_naptime = 1h\nmax_connections = 200\n";
         let socket = format!("unix_socket_directories = '{}'\n", self.dir.display());
-        write!(file, "\n{usual}{socket}{settings}\n").expect("the configuration can be written");
+        write!(file, "\n{usual}{socket}{settings}\n{wanted}\n").expect("the configuration can be written");
     }
 
     /// Starts it and waits until it takes connections.
@@ -206,6 +207,16 @@ impl Server {
     pub(crate) fn database(&self) -> String {
         let name = format!("test_{}", self.n_databases.fetch_add(1, Ordering::SeqCst));
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        name
+    }
+
+    /// Makes a copy of a database that nobody uses at the moment, and returns its name.
+    pub(crate) fn copy_of(&self, database: &str) -> String {
+        let name = format!("test_{}", self.n_databases.fetch_add(1, Ordering::SeqCst));
+        // Connections of a store that was dropped may be about to end.
+        let others = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'");
+        self.sql("postgres", &others);
+        self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {database}"));
         name
     }
 
