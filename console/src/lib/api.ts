@@ -46,6 +46,7 @@ export interface Finding {
   far?: number;
   image?: string;
   failure?: Failure;
+  n_faces?: number;
 }
 
 export interface DetectedFace extends Detection {

@@ -29,6 +29,7 @@ export function findingWords(finding: Finding, remark: string): string {
     similarity: cosine(finding.similarity ?? 0),
     far: oneIn(finding.far ?? 0),
     image: t(IMAGES[finding.image ?? "image"] ?? "finding.image"),
+    n_faces: finding.n_faces ?? 0,
     failure: finding.failure ? failureWords(finding.failure) : "",
   });
 }

@@ -33,7 +33,7 @@ use crate::Result;
 use crate::types::{ID_END, TimestampMs};
 
 pub use analysis::{
-    Analysis, AnalyzeRequest, AnalyzedFace, AnalyzerLoad, Assess, Doubt, FaceAnalyzer, ImageFormats, ImageRules,
+    Analysis, AnalyzeRequest, AnalyzedFace, AnalyzerLoad, Assess, Count, Doubt, FaceAnalyzer, ImageFormats, ImageRules,
     PackInfo,
 };
 pub use archives::{ArchiveBounds, ArchiveId, ArchiveStore, OpenArchive};

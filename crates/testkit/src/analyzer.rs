@@ -6,7 +6,7 @@ use bytes::Bytes;
 use likeness_domain::limits;
 use likeness_domain::policy::{self, FaceChoice};
 use likeness_domain::ports::{
-    Analysis, AnalyzeRequest, AnalyzedFace, FaceAnalyzer, ImageFormats, ImageRules, PackInfo, Pending,
+    Analysis, AnalyzeRequest, AnalyzedFace, Count, FaceAnalyzer, ImageFormats, ImageRules, PackInfo, Pending,
 };
 use likeness_domain::score::{Calibration, OperatingPoint};
 use likeness_domain::types::{
@@ -137,7 +137,8 @@ impl FakeAnalyzer {
                 doubt: face.doubt.filter(|_| is_asked_more),
             }
         });
-        Ok(Analysis { image_width: scene.width, image_height: scene.height, faces: faces.collect() })
+        let n_faces = (request.count != Count::No).then_some(scene.faces.len());
+        Ok(Analysis { image_width: scene.width, image_height: scene.height, faces: faces.collect(), n_faces })
     }
 }
 

@@ -213,13 +213,21 @@ pub struct Finder {
     passes: Vec<((u32, ExifOrientation), Vec<FoundFace>)>,
     /// See [`Finder::is_close_call`].
     is_close_call: bool,
+    /// See [`Finder::saw_others`].
+    saw_others: bool,
 }
 
 impl Finder {
     /// A finder of these loaded models; `detect` is what the manifest says of the detector.
     pub fn new(detector: Detector, detect: &Detect, first: FirstPass, mesh: MeshNet) -> Self {
         let (score_min, nms_iou, side_max) = (detect.score_min, detect.nms_iou, detect.side_max);
-        Self { detector, first, score_min, nms_iou, side_max, mesh, passes: Vec::new(), is_close_call: false }
+        let (is_close_call, saw_others) = (false, false);
+        Self { detector, first, score_min, nms_iou, side_max, mesh, passes: Vec::new(), is_close_call, saw_others }
+    }
+
+    /// Whether one face was wanted of the last picture, and something at another place may be one as well.
+    pub fn saw_others(&self) -> bool {
+        self.saw_others
     }
 
     /// Whether the largest face was wanted of the last picture, and another one is nearly as large: in the picture at another size
@@ -244,6 +252,7 @@ impl Finder {
     ) -> Result<Vec<Face>> {
         self.passes.clear();
         self.is_close_call = false;
+        self.saw_others = false;
         let is_one_wanted = matches!(choice, FaceChoice::Largest | FaceChoice::Central | FaceChoice::LargestFew(1));
         let mut faces = match is_one_wanted {
             true => self.find_one(pyramid, choice, side_min, purpose)?,
@@ -258,6 +267,11 @@ impl Finder {
                 false => self.find_one(pyramid, FaceChoice::Largest, side_min, purpose)?,
             };
             more.into_iter().for_each(|face| add(&mut faces, face, self.mesh.stage().presence_sure));
+        }
+        if is_one_wanted && let Some(face) = faces.first() {
+            let is_another = |seen: &FoundFace| seen.score >= self.score_min && iou(&face.found, seen) == 0.0;
+            let mut seen = self.passes.iter().flat_map(|(_, seen)| seen);
+            self.saw_others = faces.len() > 1 || seen.any(is_another);
         }
         if faces.is_empty() {
             let n_max = if is_one_wanted { 1 } else { usize::MAX };

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use image::ImageEncoder;
 use likeness_domain::limits::FACES_PER_IMAGE_MAX;
 use likeness_domain::policy::{FaceChoice, by_size, off_centre};
-use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, Assess, ImageRules, STEPS};
+use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, Assess, Count, ImageRules, STEPS};
 use likeness_domain::types::{Aspects, BoundingBox, Detection, Landmarks, PackId, Point};
 use likeness_domain::{Error, Kind, Result};
 use tracing::Span;
@@ -137,9 +137,29 @@ impl Stages {
         Self { memory, ..self }
     }
 
-    /// Decodes, finds, embeds the faces asked for and assesses what is asked of them, on the calling thread. Waits until
-    /// the budget has the memory for the picture.
+    /// Decodes, finds, embeds the faces asked for, assesses what is asked of them and counts them, on the calling thread. Waits
+    /// until the budget has the memory for the picture.
     pub fn analyze(&mut self, image: &Bytes, request: &AnalyzeRequest) -> Result<Analysis> {
+        let mut analysis = self.analyze_wanted(image, request)?;
+        let looked_for_one = match &self.find {
+            Find::Mesh(_) if !wants_one(request.find) => None,
+            Find::Mesh(finder) => Some(finder.saw_others()),
+            Find::FivePoints(_) => None,
+        };
+        let n_found = analysis.faces.len();
+        analysis.n_faces = match (request.count, looked_for_one) {
+            (Count::No, _) => None,
+            (Count::All, Some(_)) | (Count::IfSeveral, Some(true)) => {
+                let (find, embed, assess) = (FaceChoice::All, FaceChoice::None, Assess::NOTHING);
+                let all = self.analyze_wanted(image, &AnalyzeRequest { find, embed, assess, ..request.clone() })?;
+                Some(all.faces.len().max(n_found))
+            }
+            _ => Some(n_found),
+        };
+        Ok(analysis)
+    }
+
+    fn analyze_wanted(&mut self, image: &Bytes, request: &AnalyzeRequest) -> Result<Analysis> {
         let encoded = open_safely(image, &request.rules)?;
         let (width, height) = (encoded.width(), encoded.height());
         let (_reservation, pyramid, found) = match &mut self.find {
@@ -251,8 +271,13 @@ impl Stages {
             points.for_each(|point| *point = Point { x: point.x * scale.0, y: point.y * scale.1 });
             faces.push(AnalyzedFace { detection: detection_in_source, template, quality, assessment, doubt });
         }
-        Ok(Analysis { image_width: width, image_height: height, faces })
+        Ok(Analysis { image_width: width, image_height: height, faces, n_faces: None })
     }
+}
+
+/// Whether a picture is looked at only until that one face is found.
+fn wants_one(find: FaceChoice) -> bool {
+    matches!(find, FaceChoice::Largest | FaceChoice::Central | FaceChoice::LargestFew(1))
 }
 
 /// The faces of a picture as a pack with a mesh finds them, and the picture at the scale they are in with its memory.
@@ -263,7 +288,7 @@ fn find_by_mesh(
     request: &AnalyzeRequest,
 ) -> Result<(Reservation, Pyramid, Vec<Face>)> {
     let (width, height) = (encoded.width(), encoded.height());
-    let wants_one = matches!(request.find, FaceChoice::Largest | FaceChoice::Central | FaceChoice::LargestFew(1));
+    let wants_one = wants_one(request.find);
     let side_min = if wants_one { REDUCED_SIDE_MIN } else { REDUCED_SIDE_MIN_ALL };
     let mut reduction = Reduction::keeping(width, height, side_min);
     let mut reservation = reserve(memory, encoded, reduction)?;

@@ -9,7 +9,7 @@ use crate::ports::FaceScope;
 use crate::types::{
     Detection, ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetKey, FaceSetName, FaceSetSummary, FieldSchema,
     FieldValues, GivenFields, ID_END, NewFace, Note, PackId, Person, PersonId, PersonKey, Quality, Subject, Template,
-    TenantId, Thumbnail, TimestampMs,
+    TenantId, Thumbnail, TimestampMs, require_new_name,
 };
 use crate::{Error, Kind, Result};
 
@@ -226,6 +226,13 @@ impl Library {
             let fields = check_template(&face.template, &pack.id, pack.dimensions)
                 .and_then(|()| schema.typed(&face.fields))
                 .map_err(|error| error.about(format_args!("face {}", idx + 1)))?;
+            if let Some(person) = &face.person
+                && let Err(refusal) = require_new_name("person key", person.key.as_str())
+                // Whoever has such a key from earlier keeps it.
+                && self.ports.store.person(caller.tenant, person.key.clone()).await?.is_none()
+            {
+                return Err(refusal.about(format_args!("face {}", idx + 1)));
+            }
             let mark = mark(caller.tenant, &summary.face_set, &face);
             faces.push(Arriving { face, fields, mark });
         }

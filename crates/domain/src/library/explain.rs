@@ -47,6 +47,8 @@ impl std::fmt::Debug for ExaminedFace {
 pub struct Explanation {
     /// The largest face of each image.
     pub faces: [ExaminedFace; 2],
+    /// How many faces each image shows, if that was asked for.
+    pub n_faces_in_images: [Option<usize>; 2],
     /// How similar they are.
     pub similarity: Similarity,
     /// The pack that said so.
@@ -92,8 +94,10 @@ impl Library {
             self.examined_face(caller, second, &pack, "second image", crops),
         )
         .await?;
-        let similarity = first.1.similarity(&second.1).ok_or_else(super::foreign_template)?;
-        Ok(Explanation { faces: [first.0, second.0], similarity, pack })
+        let (first, first_template, n_in_first) = first;
+        let (second, second_template, n_in_second) = second;
+        let similarity = first_template.similarity(&second_template).ok_or_else(super::foreign_template)?;
+        Ok(Explanation { faces: [first, second], n_faces_in_images: [n_in_first, n_in_second], similarity, pack })
     }
 
     async fn examined_face(
@@ -103,14 +107,15 @@ impl Library {
         pack: &PackId,
         which: &'static str,
         crops: bool,
-    ) -> Result<(ExaminedFace, Template)> {
+    ) -> Result<(ExaminedFace, Template, Option<usize>)> {
         let wanted = Wanted::embedded(FaceChoice::Largest);
         let analysis = self.analyze(caller, image, pack, wanted, examination(crops)).await;
-        let face = analysis.map_err(|err| err.with_field(which))?.faces.into_iter().next();
+        let analysis = analysis.map_err(|err| err.with_field(which))?;
+        let (n_faces, face) = (analysis.n_faces, analysis.faces.into_iter().next());
         let none = || Error::new(Kind::NoFaceInImage, format!("the {which} shows no face")).with_field(which);
         let face = face.ok_or_else(none)?;
         let template = super::template_of(&face, pack)?;
-        Ok((face.into(), template))
+        Ok((face.into(), template, n_faces))
     }
 
     /// As [`Library::search`], with what bears on the verdict: the face that was looked for, who is most similar, and who

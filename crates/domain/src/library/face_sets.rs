@@ -3,8 +3,7 @@
 use super::{CreateFaceSet, Library, quota};
 use crate::access::{Caller, Grant};
 use crate::types::{
-    FaceSet, FaceSetBytes, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, Note, PackId, Tags,
-    require_path_segment,
+    FaceSet, FaceSetBytes, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, Note, PackId, Tags, require_new_name,
 };
 use crate::{Error, Kind, Result};
 
@@ -21,7 +20,7 @@ impl Library {
     pub async fn create_face_set_of(&self, caller: &Caller, request: CreateFaceSet, pack: &PackId) -> Result<FaceSet> {
         caller.require(Grant::Manage)?;
         caller.require_every_face_set("make face sets")?;
-        require_path_segment("face set name", request.name.as_str())?;
+        require_new_name("face set name", request.name.as_str())?;
         self.named_pack(pack)?;
         let new = NewFaceSet {
             id: self.fresh_id(crate::types::FaceSetId::new),
@@ -85,7 +84,7 @@ impl Library {
         caller.require(Grant::Manage)?;
         patch.label = patch.label.map(Note::as_name);
         if let Some(name) = &patch.name {
-            require_path_segment("face set name", name.as_str())?;
+            require_new_name("face set name", name.as_str())?;
         }
         let face_set = self.existing_face_set(caller, face_set).await?.face_set;
         self.write(caller).await?.update_face_set(caller.actor(), face_set.id, patch).await

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace, UpdateFace, Wanted};
 use crate::access::{Caller, Grant};
-use crate::error::shortened;
 use crate::filter::{Expr, Filter};
 use crate::limits;
 use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{AnalyzedFace, Assess, FacePage, FaceScope, FaceSelector, Page};
 use crate::types::{
     Aspects, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetKey, FaceSetName, FieldSchema,
-    FieldValues, GivenValue, NewFace, Template, Thumbnail, TimestampMs, nfc,
+    FieldValues, NewFace, Template, Thumbnail, TimestampMs, nfc,
 };
 use crate::{Error, Kind, Result};
 
@@ -76,7 +75,11 @@ impl Library {
         let face_set = self.existing_face_set(caller, name).await?.face_set;
         for (idx, request) in requests.iter().enumerate() {
             let fields = check_choice(request.choice).and_then(|()| face_set.schema.typed(&request.fields));
-            fields.map_err(|error| error.about(format_args!("photo {}", idx + 1)))?;
+            fields.map_err(|error| {
+                let place = error.field().map(|field| format!("photos[{idx}].{field}"));
+                let error = error.about(format_args!("photo {}", idx + 1));
+                place.into_iter().fold(error, Error::with_field)
+            })?;
         }
         self.pack_of(&face_set)?;
         Ok(face_set)
@@ -412,12 +415,8 @@ fn selector(which: DeleteFaces, schema: &FieldSchema) -> Result<FaceSelector> {
             let (field_idx, field_type) =
                 schema.find(&name).ok_or_else(|| super::unknown_field(&name).with_field("field"))?;
             let value = value.typed(field_type).ok_or_else(|| {
-                let given = match &value {
-                    GivenValue::Written(text) => format!("is `{}`", shortened(text)),
-                    _ => "has a value".to_owned(),
-                };
-                let word = field_type.word();
-                Error::invalid("field value", format!("`{name}` {given}, which is no value of its type {word}"))
+                let (word, expected) = (field_type.word(), field_type.expected());
+                Error::invalid("field value", format!("`{name}` is {value}, expected {expected}: its type is {word}"))
             })?;
             FaceSelector::Field { name: schema.fields()[field_idx].0.clone(), value }
         }

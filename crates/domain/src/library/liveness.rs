@@ -9,7 +9,7 @@ use crate::access::{Caller, Grant};
 use crate::liveness::{self, JudgeRules, LivenessReason, Moment, SeenAction, Track, TrackedFace, WantedAction};
 use crate::policy::FaceChoice;
 use crate::ports::{
-    Analysis, AnalyzeRequest, AnalyzedFace, Assess, ImageFormats, ImageRules, Video, VideoFrame, VideoRules,
+    Analysis, AnalyzeRequest, AnalyzedFace, Assess, Count, ImageFormats, ImageRules, Video, VideoFrame, VideoRules,
 };
 use crate::types::{Aspects, Detection, PackId, Quality};
 use crate::{Error, Kind, Result, limits};
@@ -144,6 +144,7 @@ impl Library {
             face_side_min: 0,
             embed: FaceChoice::None,
             assess: Assess { aspects: Aspects::LIVENESS.and(Aspects::QUALITY), faces: FaceChoice::Largest },
+            count: Count::No,
         };
         let analysis = self.analyze_in_turn(caller, picture.clone(), request).await?;
         let has_company = analysis.faces.len() > 1;
@@ -201,8 +202,15 @@ impl Library {
             side_max: limits::IMAGE_SIDE_MAX,
             side_min: 1,
         };
-        let request =
-            AnalyzeRequest { pack: pack.clone(), rules, find: FaceChoice::All, face_side_min: 0, embed, assess };
+        let request = AnalyzeRequest {
+            pack: pack.clone(),
+            rules,
+            find: FaceChoice::All,
+            face_side_min: 0,
+            embed,
+            assess,
+            count: Count::No,
+        };
         self.analyze_in_turn(caller, frame.picture.clone(), request).await
     }
 }

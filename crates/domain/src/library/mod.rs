@@ -44,9 +44,9 @@ use crate::error::shortened;
 use crate::filter::Expr;
 use crate::policy::{FaceChoice, QualityThresholds};
 use crate::ports::{
-    Analysis, AnalyzeRequest, AnalyzedFace, AnalyzerLoad, Assess, Clock, CredentialStore, FaceAnalyzer, FetchRules,
-    GalleryStore, IdSource, ImageFetcher, ImageRules, JobStore, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder,
-    fresh_id,
+    Analysis, AnalyzeRequest, AnalyzedFace, AnalyzerLoad, Assess, Clock, Count, CredentialStore, FaceAnalyzer,
+    FetchRules, GalleryStore, IdSource, ImageFetcher, ImageRules, JobStore, PackInfo, Page, UploadStore, VectorIndex,
+    VideoDecoder, fresh_id,
 };
 use crate::types::{
     Aspects, Assessment, BoundingBox, ClearedParts, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName,
@@ -181,7 +181,15 @@ impl Library {
         let bytes_max = image.rules.bytes_max.min(limits::IMAGE_BYTES_MAX);
         let bytes = self.bytes_of(caller, &image.source, bytes_max, image.fetch_deadline).await?;
         let Wanted { find, embed, face_side_min } = wanted;
-        let request = AnalyzeRequest { pack: pack.clone(), rules: image.rules, find, face_side_min, embed, assess };
+        let request = AnalyzeRequest {
+            pack: pack.clone(),
+            rules: image.rules,
+            find,
+            face_side_min,
+            embed,
+            assess,
+            count: image.count,
+        };
         self.analyze_in_turn(caller, bytes, request).await
     }
 
@@ -299,6 +307,8 @@ pub struct ImageInput {
     pub rules: ImageRules,
     /// Time a fetch may take.
     pub fetch_deadline: Duration,
+    /// Whether to say how many faces it shows, where one is wanted.
+    pub count: Count,
 }
 
 /// See [`Library::create_face_set`].
@@ -478,6 +488,8 @@ pub struct SearchAnswer {
     pub similarity_min: Similarity,
     /// Where the probe face was, if the probe was an image.
     pub probe: Option<Detection>,
+    /// How many faces that image shows, if that was asked for.
+    pub n_faces_in_image: Option<usize>,
     /// Best first, or as sorted.
     pub candidates: Vec<Candidate>,
 }
@@ -495,6 +507,8 @@ pub struct PersonCompared {
     pub pack: PackId,
     /// Where the face was in the image.
     pub probe: Detection,
+    /// How many faces the image shows, if that was asked for.
+    pub n_faces_in_image: Option<usize>,
 }
 
 /// See [`Library::search_faces`].
@@ -545,19 +559,30 @@ pub struct FaceFound {
 pub struct Comparison {
     /// The largest face of each image.
     pub faces: [Detection; 2],
+    /// How many faces each image shows, if that was asked for.
+    pub n_faces_in_images: [Option<usize>; 2],
     /// How similar they are.
     pub similarity: Similarity,
     /// The pack that said so.
     pub pack: PackId,
 }
 
+/// The largest face of an image.
+#[derive(Debug, Clone, Copy)]
+pub struct LargestFace {
+    /// Where it is.
+    pub detection: Detection,
+    /// How many faces the image shows, if that was asked for.
+    pub n_faces_in_image: Option<usize>,
+}
+
 /// Answer of [`Library::compare_many`].
 #[derive(Debug)]
 pub struct ManyCompared {
     /// The largest face of the image that is compared with the others.
-    pub probe: Detection,
+    pub probe: LargestFace,
     /// Of each other image its largest face and how similar it is, or why there is none; in their order.
-    pub others: Vec<Result<(Detection, Similarity)>>,
+    pub others: Vec<Result<(LargestFace, Similarity)>>,
     /// The pack that said so.
     pub pack: PackId,
 }

@@ -8,7 +8,7 @@ use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{FacePage, FaceScope, FaceSelector, Page, PersonSummary};
 use crate::types::{
     Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, FieldSchema, FieldValues, NewFace, NewFaceSet, NewPerson,
-    Note, PackId, Person, PersonId, PersonKey, PersonPatch, Tags, Thumbnail, nfc, require_path_segment,
+    Note, PackId, Person, PersonId, PersonKey, PersonPatch, Tags, Thumbnail, nfc, require_new_name,
 };
 use crate::{Error, Kind, Result};
 
@@ -368,7 +368,7 @@ impl Library {
         if request.join.face_sets.is_empty() {
             caller.require_every_face_set("make a person that is in no face set")?;
         }
-        require_path_segment("person key", request.key.as_str())?;
+        require_new_name("person key", request.key.as_str())?;
         let new = NewPerson {
             id: self.fresh_id(PersonId::new),
             key: request.key,
@@ -402,7 +402,7 @@ impl Library {
         caller.require(Grant::Enrol)?;
         patch.name = patch.name.map(Note::as_name);
         if let Some(key) = &patch.key {
-            require_path_segment("person key", key.as_str())?;
+            require_new_name("person key", key.as_str())?;
         }
         let person = self.existing_person(caller, key).await?;
         self.require_unshared_person(caller, person.id).await?;
@@ -652,7 +652,7 @@ impl Library {
             }
         }
         for name in &join.face_sets {
-            if let Err(refusal) = require_path_segment("face set name", name.as_str()) {
+            if let Err(refusal) = require_new_name("face set name", name.as_str()) {
                 // One that is there from earlier is joined and not made.
                 let found = self.existing_face_set(caller, name).await;
                 found.map_err(|error| if error.kind() == Kind::FaceSetNotFound { refusal } else { error })?;

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{
-    Candidate, Comparison, Comparisons, Direction, FaceFound, FacesFound, ImageInput, Library, ManyCompared,
-    PersonCompared, Probe, Search, SearchAnswer, SearchFaces, SortKey, Wanted, check_count, together,
+    Candidate, Comparison, Comparisons, Direction, FaceFound, FacesFound, ImageInput, LargestFace, Library,
+    ManyCompared, PersonCompared, Probe, Search, SearchAnswer, SearchFaces, SortKey, Wanted, check_count, together,
 };
 use crate::access::{Caller, Grant};
 use crate::filter::Filter;
@@ -14,8 +14,8 @@ use crate::limits;
 use crate::policy::FaceChoice;
 use crate::ports::{Analysis, AnalyzedFace, Assess, FaceScope, GallerySearch, Hit};
 use crate::types::{
-    Aspects, Detection, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetSummary, FieldSchema, FieldValue, PackId,
-    Person, PersonId, PersonKey, Similarity, Template,
+    Aspects, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetSummary, FieldSchema, FieldValue, PackId, Person,
+    PersonId, PersonKey, Similarity, Template,
 };
 use crate::{Error, Kind, Result};
 
@@ -54,7 +54,9 @@ impl Library {
         )
         .await?;
         let similarity = first.1.similarity(&second.1).ok_or_else(super::foreign_template)?;
-        Ok(Comparison { faces: [first.0, second.0], similarity, pack })
+        let faces = [first.0, second.0];
+        let n_faces_in_images = faces.map(|face| face.n_faces_in_image);
+        Ok(Comparison { faces: faces.map(|face| face.detection), n_faces_in_images, similarity, pack })
     }
 
     /// How similar the largest face of an image is to that of each of the others, with the default pack. Needs the search
@@ -93,16 +95,17 @@ impl Library {
         image: &ImageInput,
         pack: &PackId,
         which: &'static str,
-    ) -> Result<(Detection, Template)> {
+    ) -> Result<(LargestFace, Template)> {
         let analysis = self
             .analyze(caller, image, pack, Wanted::embedded(FaceChoice::Largest), Assess::NOTHING)
             .await
             .map_err(|err| err.with_field(which))?;
+        let n_faces_in_image = analysis.n_faces;
         let Some(face) = analysis.faces.into_iter().next() else {
             return Err(Error::new(Kind::NoFaceInImage, format!("the {which} shows no face")).with_field(which));
         };
         super::check_confirmed(&face).map_err(|err| err.with_field(which))?;
-        Ok((face.detection, super::template_of(&face, pack)?))
+        Ok((LargestFace { detection: face.detection, n_faces_in_image }, super::template_of(&face, pack)?))
     }
 
     /// Who in a face set resembles the probe. Needs the search grant. No candidate is an empty list. Checked in this
@@ -148,7 +151,14 @@ impl Library {
         let mut candidates = self.candidates(caller, &sought, bounds).await?;
         candidates.sort_by(|a, b| by_sort_keys(&request.sort, a, b));
         let detection = sought.face.as_ref().map(|face| face.detection);
-        let answer = SearchAnswer { face_set, compared, similarity_min, probe: detection, candidates };
+        let answer = SearchAnswer {
+            face_set,
+            compared,
+            similarity_min,
+            probe: detection,
+            n_faces_in_image: sought.n_faces_in_image,
+            candidates,
+        };
         Ok((answer, sought))
     }
 
@@ -183,7 +193,7 @@ impl Library {
                 one_per_person: request.one_per_person,
             };
             faces.push(FaceFound { probe: face.detection, candidates: Vec::new() });
-            let sought = Sought::one(super::template_of(&face, &face_set.pack)?, Some(face));
+            let sought = Sought::one(super::template_of(&face, &face_set.pack)?);
             questions.push(async move { self.candidates(caller, &sought, bounds).await });
         }
         // All at once, since the index answers several questions with one pass over the gallery.
@@ -241,7 +251,7 @@ impl Library {
             return Err(Error::new(Kind::FaceNotFound, format!("person `{key}` has no face of the set's pack")));
         }
         let templates = templates.into_iter().map(|(_, template)| template).collect();
-        Ok(Sought { templates, own: Some((person.id, n_owned)), face: None })
+        Ok(Sought { templates, own: Some((person.id, n_owned)), face: None, n_faces_in_image: None })
     }
 
     /// What to look for.
@@ -267,11 +277,12 @@ impl Library {
                 template.map_err(|error| invalid(format!("`template` is none: {error}")))?
             }
             Probe::Image(image) => {
-                let face = self.largest_face(caller, image, &face_set.pack, assess).await?;
-                return Ok(Sought::one(super::template_of(&face, &face_set.pack)?, Some(face)));
+                let (face, n_faces_in_image) = self.largest_face(caller, image, &face_set.pack, assess).await?;
+                let sought = Sought::one(super::template_of(&face, &face_set.pack)?);
+                return Ok(Sought { face: Some(face), n_faces_in_image, ..sought });
             }
         };
-        Ok(Sought::one(template, None))
+        Ok(Sought::one(template))
     }
 
     /// Templates of that pack of a person's faces, each with its face: of its first [`limits::SELECTOR_IDS_MAX`] the
@@ -308,13 +319,13 @@ impl Library {
         if templates.is_empty() {
             return Err(Error::new(Kind::FaceNotFound, format!("person `{key}` has no face of pack `{pack}`")));
         }
-        let face = self.largest_face(caller, &image, &pack, Assess::NOTHING).await?;
+        let (face, n_faces_in_image) = self.largest_face(caller, &image, &pack, Assess::NOTHING).await?;
         let probe = super::template_of(&face, &pack)?;
         let n_compared = templates.len() as u64;
         let similarities = templates.iter().filter_map(|(id, template)| Some((*id, template.similarity(&probe)?)));
         let best = similarities.max_by(|a, b| a.1.get().total_cmp(&b.1.get()));
         let (id, similarity) = best.ok_or_else(super::foreign_template)?;
-        Ok(PersonCompared { face: id, similarity, n_compared, pack, probe: face.detection })
+        Ok(PersonCompared { face: id, similarity, n_compared, pack, probe: face.detection, n_faces_in_image })
     }
 
     async fn largest_face(
@@ -323,12 +334,13 @@ impl Library {
         image: &ImageInput,
         pack: &PackId,
         assess: Assess,
-    ) -> Result<AnalyzedFace> {
+    ) -> Result<(AnalyzedFace, Option<usize>)> {
         let analysis = self.analyze(caller, image, pack, Wanted::embedded(FaceChoice::Largest), assess).await?;
+        let n_faces = analysis.n_faces;
         let no_face = || Error::new(Kind::NoFaceInImage, "the image shows no face");
         let face = analysis.faces.into_iter().next().ok_or_else(no_face)?;
         super::check_confirmed(&face)?;
-        Ok(face)
+        Ok((face, n_faces))
     }
 
     /// The best by similarity to any of the faces that are sought, older first among equals, as the store knows them now.
@@ -402,11 +414,13 @@ pub(super) struct Sought {
     own: Option<(PersonId, usize)>,
     /// The face in the image it came from, if it came from one.
     pub(super) face: Option<AnalyzedFace>,
+    /// How many faces that image shows, if that was asked for.
+    n_faces_in_image: Option<usize>,
 }
 
 impl Sought {
-    fn one(template: Template, face: Option<AnalyzedFace>) -> Self {
-        Self { templates: vec![template], own: None, face }
+    fn one(template: Template) -> Self {
+        Self { templates: vec![template], own: None, face: None, n_faces_in_image: None }
     }
 }
 

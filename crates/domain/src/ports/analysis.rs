@@ -68,6 +68,19 @@ pub struct AnalyzeRequest {
     pub embed: FaceChoice,
     /// What else to measure.
     pub assess: Assess,
+    /// Whether to say how many faces the image shows.
+    pub count: Count,
+}
+
+/// Whether somebody who wants one face of an image hears how many it shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Count {
+    /// No, which costs nothing.
+    No,
+    /// If another one is seen on the way to the one that is wanted; only then all are looked for.
+    IfSeveral,
+    /// All are looked for.
+    All,
 }
 
 /// What to measure of which faces, beyond detection and template.
@@ -95,6 +108,9 @@ pub struct Analysis {
     /// The faces: confirmed ones before doubtful ones, then largest box first ([`crate::policy::by_size`]), or most central
     /// first if [`FaceChoice::Central`] was to be found.
     pub faces: Vec<AnalyzedFace>,
+    /// How many faces the image shows, those besides [`Analysis::faces`] included; `None` unless it was asked for. With
+    /// [`Count::IfSeveral`] small ones beside a single large one may be passed over.
+    pub n_faces: Option<usize>,
 }
 
 /// A face found in an image.

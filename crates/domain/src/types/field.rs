@@ -86,6 +86,17 @@ impl FieldType {
         Self::ALL.into_iter().find(|field_type| field_type.word() == word)
     }
 
+    /// Which values it has, in words.
+    pub fn expected(self) -> &'static str {
+        match self {
+            FieldType::String => "a text of 1 to 256 characters",
+            FieldType::Integer => "a whole number from -2147483648 to 2147483647",
+            FieldType::Long => "a whole number from -9223372036854775808 to 9223372036854775807",
+            FieldType::Float | FieldType::Double => "a number",
+            FieldType::Boolean => "true or false",
+        }
+    }
+
     /// Whether values can be ordered as numbers.
     pub fn is_numeric(self) -> bool {
         matches!(self, FieldType::Integer | FieldType::Long | FieldType::Float | FieldType::Double)
@@ -129,8 +140,8 @@ pub enum GivenValue {
     Typed(FieldValue),
     /// Text that is read by the type of the field, as in a query or a form; `true` and `false` in any case.
     Written(String),
-    /// Something that no field can hold, such as an array.
-    Unfit,
+    /// Something that no field can hold, such as a list, in words.
+    Unfit(&'static str),
 }
 
 impl GivenValue {
@@ -146,9 +157,31 @@ impl GivenValue {
             (Self::Written(text), FieldType::Integer | FieldType::Long) => FieldValue::Whole(text.parse().ok()?),
             (Self::Written(text), FieldType::Float | FieldType::Double) => FieldValue::Real(text.parse().ok()?),
             (Self::Written(text), FieldType::Boolean) => FieldValue::Boolean(text.to_ascii_lowercase().parse().ok()?),
-            (Self::Unfit, _) => return None,
+            (Self::Unfit(_), _) => return None,
         };
         value.fits(field_type).then_some(value)
+    }
+}
+
+/// The value as people are told of it.
+impl fmt::Display for GivenValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Typed(FieldValue::Text(text)) => write_text(text, f),
+            Self::Written(text) => write_text(text, f),
+            Self::Typed(FieldValue::Whole(number)) => write!(f, "`{number}`"),
+            Self::Typed(FieldValue::Real(number)) => write!(f, "`{number}`"),
+            Self::Typed(FieldValue::Boolean(flag)) => write!(f, "`{flag}`"),
+            Self::Unfit(what) => f.write_str(what),
+        }
+    }
+}
+
+fn write_text(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match text.chars().count() {
+        0 => f.write_str("an empty text"),
+        n_chars if n_chars > TEXT_CHARS_MAX => write!(f, "a text of {n_chars} characters"),
+        _ => write!(f, "the text `{}`", shortened(text)),
     }
 }
 
@@ -191,22 +224,41 @@ impl FieldSchema {
     /// Position and type of a field that a value is given to or taken from, or [`Kind::FieldNotDefined`].
     pub fn defined(&self, name: &str) -> Result<(usize, FieldType)> {
         self.find(name).ok_or_else(|| {
-            let message = format!("custom field `{}` is not defined by the face set", shortened(name));
-            Error::new(Kind::FieldNotDefined, message).with_field("fields")
+            let defined = match self.0.is_empty() {
+                true => "which has none".to_owned(),
+                false => {
+                    let names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+                    format!("expected one of {}", names.join(", "))
+                }
+            };
+            let name = shortened(name);
+            let message = format!("custom field `{name}` is not defined by the face set, {defined}");
+            Error::new(Kind::FieldNotDefined, message).with_field(format!("fields.{name}"))
         })
     }
 
     /// The given values, each as its field holds it: [`Kind::FieldNotDefined`] or [`Kind::FieldTypeMismatch`] on the
-    /// first that does not fit.
+    /// first that does not fit, and [`Kind::InvalidArgument`] on a text with a control character other than a line break or a
+    /// tab. Faces that have one from earlier keep it.
     pub fn typed(&self, given: &[(String, GivenValue)]) -> Result<FieldValues> {
         let mut values = FieldValues::default();
         for (name, value) in given {
             let (field_idx, field_type) = self.defined(name)?;
-            let value = value.typed(field_type).ok_or_else(|| {
-                let message = format!("value of custom field `{name}` does not fit its type {}", field_type.word());
-                Error::new(Kind::FieldTypeMismatch, message).with_field("fields")
+            let typed = value.typed(field_type).ok_or_else(|| {
+                let (word, expected) = (field_type.word(), field_type.expected());
+                let message = format!("custom field `{name}` is {value}, expected {expected}: its type is {word}");
+                Error::new(Kind::FieldTypeMismatch, message).with_field(format!("fields.{name}"))
             })?;
-            values.set(self.0[field_idx].0.clone(), value);
+            let is_unprintable = |character: char| character.is_control() && !"\n\r\t".contains(character);
+            if let FieldValue::Text(text) = &typed
+                && let Some(unprintable) = text.chars().find(|&character| is_unprintable(character))
+            {
+                let code = u32::from(unprintable);
+                let message =
+                    format!("custom field `{name}` has the control character U+{code:04X}, expected printable text");
+                return Err(Error::invalid(format!("fields.{name}"), message));
+            }
+            values.set(self.0[field_idx].0.clone(), typed);
         }
         Ok(values)
     }

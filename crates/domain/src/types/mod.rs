@@ -34,7 +34,9 @@ pub use person::{NewPerson, Person, PersonKey, PersonPatch};
 pub use precondition::Precondition;
 pub use tags::Tags;
 pub use template::{DIMENSIONS_MAX, PackId, Similarity, Template, TemplateError};
-pub use text::{ExternalId, FaceSetName, Note, Subject, UploadName, is_unseen, require_path_segment, require_seen};
+pub use text::{
+    ExternalId, FaceSetName, Note, Subject, UploadName, is_unseen, require_new_name, require_path_segment, require_seen,
+};
 pub use thumbnail::Thumbnail;
 
 #[cfg(test)]

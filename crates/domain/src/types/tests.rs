@@ -199,12 +199,18 @@ fn values_are_checked_against_the_schema() {
     let err = schema().typed(&given("city", FieldValue::Whole(3))).unwrap_err();
     assert_eq!(
         (err.kind(), err.message()),
-        (Kind::FieldNotDefined, "custom field `city` is not defined by the face set")
+        (
+            Kind::FieldNotDefined,
+            "custom field `city` is not defined by the face set, expected one of string, integer, long, float, double, boolean"
+        )
     );
-    let err = schema().typed(&given("integer", FieldValue::Real(3.0))).unwrap_err();
+    let err = schema().typed(&given("integer", FieldValue::Real(3.5))).unwrap_err();
     assert_eq!(
         (err.kind(), err.message()),
-        (Kind::FieldTypeMismatch, "value of custom field `integer` does not fit its type integer")
+        (
+            Kind::FieldTypeMismatch,
+            "custom field `integer` is `3.5`, expected a whole number from -2147483648 to 2147483647: its type is integer"
+        )
     );
 }
 
@@ -228,7 +234,7 @@ fn a_given_value_takes_the_type_of_its_field() {
     ] {
         assert_eq!(GivenValue::Written(text.to_owned()).typed(field_type), value, "{text:?} as {field_type:?}");
     }
-    assert!(FieldType::ALL.into_iter().all(|field_type| GivenValue::Unfit.typed(field_type).is_none()));
+    assert!(FieldType::ALL.into_iter().all(|field_type| GivenValue::Unfit("null").typed(field_type).is_none()));
 }
 
 #[test]

@@ -40,6 +40,12 @@ pub fn require_seen(field: &'static str, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Refuses what nothing new may be called: what stands for a step in paths ([`require_path_segment`]) and what people cannot tell
+/// from another name ([`require_seen`]).
+pub fn require_new_name(field: &'static str, name: &str) -> Result<()> {
+    require_path_segment(field, name).and_then(|()| require_seen(field, name))
+}
+
 macro_rules! short_text {
     ($(#[$doc:meta])* $name:ident, $field:literal, $chars_max:literal, $allow_empty:literal, $is_compared:literal) => {
         $(#[$doc])*

@@ -225,7 +225,10 @@ fn a_delete_that_makes_no_sense_deletes_nothing() {
     check_kind(delete(by_field("age", FieldValue::Text("20".into()))), Kind::InvalidArgument);
     let written = DeleteFaces::Field { name: "age".to_owned(), value: GivenValue::Written("x".to_owned()) };
     let err = check_kind(delete(written), Kind::InvalidArgument);
-    assert_eq!(err.message(), "`age` is `x`, which is no value of its type integer");
+    assert_eq!(
+        err.message(),
+        "`age` is the text `x`, expected a whole number from -2147483648 to 2147483647: its type is integer"
+    );
     check_kind(delete(DeleteFaces::Filter(expr("city:1"))), Kind::UnknownField);
     check_kind(delete(DeleteFaces::Filter(expr("age:x || age:*"))), Kind::InvalidArgument);
     let many = vec![FaceId::new(1).unwrap(); limits::SELECTOR_IDS_MAX + 1];

@@ -24,7 +24,7 @@ use likeness_domain::library::{
     Threshold, UpdateFace,
 };
 use likeness_domain::policy::{FaceChoice, QualityThresholds};
-use likeness_domain::ports::{GalleryStore, ImageFormats, ImageRules};
+use likeness_domain::ports::{Count, GalleryStore, ImageFormats, ImageRules};
 use likeness_domain::types::{
     Aspects, ExternalId, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, GivenFields,
     GivenValue, PackId, Similarity, Subject, Tags,
@@ -151,7 +151,7 @@ fn at_url(url: &str) -> ImageInput {
 
 fn input(source: ImageSource) -> ImageInput {
     let rules = ImageRules { formats: ImageFormats::JPEG, bytes_max: 500, side_max: 4096, side_min: 10 };
-    ImageInput { source, rules, fetch_deadline: Duration::from_secs(3) }
+    ImageInput { source, rules, fetch_deadline: Duration::from_secs(3), count: Count::No }
 }
 
 fn create(set: &str) -> CreateFaceSet {

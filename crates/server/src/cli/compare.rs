@@ -48,6 +48,7 @@ pub(crate) async fn run(args: CompareArgs, config: &Config) -> Outcome {
     if args.json {
         terminal::json(&answer)?;
     } else {
+        photo::note_several_of_two([&args.photo_a, &args.photo_b], answer.n_faces_in_images);
         let verdict = if answer.same { "same person" } else { "different people" };
         let between = answer
             .rate

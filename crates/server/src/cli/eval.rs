@@ -266,6 +266,7 @@ async fn embed(
     let floor = QualityThresholds::of(gate);
     let rules = native::IMAGE_RULES;
     let request = AnalyzeRequest {
+        count: likeness_domain::ports::Count::No,
         pack,
         rules,
         find: face.choice(),

@@ -8,6 +8,7 @@ use std::path::Path;
 use bytes::Bytes;
 use likeness_domain::{Error, Kind, limits};
 
+use super::terminal;
 use crate::outcome::refused;
 
 /// Ends of file names that photographs have.
@@ -60,6 +61,21 @@ pub(crate) fn read_within(path: &Path, bytes_max: usize) -> Result<Bytes, String
         Err(error) => Err(error.to_string()),
         Ok(n_bytes) if n_bytes > bytes_max => Err(format!("it has more than {bytes_max} bytes")),
         Ok(_) => Ok(bytes.into()),
+    }
+}
+
+/// Says of a photograph of several people that only one of them was meant; `what` is what was done with that one.
+pub(crate) fn note_several(path: &Path, n_faces: Option<u64>, what: &str) {
+    if let Some(n_faces) = n_faces.filter(|&n_faces| n_faces > 1) {
+        let path = path.display();
+        terminal::message(format!("{path} shows {n_faces} faces, and only the largest was {what}"));
+    }
+}
+
+/// The same of two photographs that were compared.
+pub(crate) fn note_several_of_two(photos: [&Path; 2], n_faces: Option<[u64; 2]>) {
+    for (path, n_faces) in photos.into_iter().zip(n_faces.into_iter().flatten()) {
+        note_several(path, Some(n_faces), "compared");
     }
 }
 

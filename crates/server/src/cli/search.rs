@@ -73,6 +73,9 @@ pub(crate) async fn run(args: SearchArgs, config: &Config) -> Outcome {
         }
         Probe { face_id, person, .. } => by_enrolled(&args, config, face_id.clone(), person.clone()).await?,
     };
+    if let (Some(photo), false) = (&args.probe.photo, args.library.json) {
+        photo::note_several(photo, answer.n_faces_in_image, "looked for");
+    }
     if args.library.json {
         terminal::json(&answer)?;
     } else if answer.candidates.is_empty() {

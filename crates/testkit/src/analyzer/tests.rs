@@ -7,6 +7,7 @@ use likeness_domain::ports::Assess;
 
 fn request(embed: FaceChoice) -> AnalyzeRequest {
     AnalyzeRequest {
+        count: likeness_domain::ports::Count::No,
         pack: PackId::new("fake-1").unwrap(),
         rules: ImageRules { formats: ImageFormats::JPEG, bytes_max: 1000, side_max: 2000, side_min: 10 },
         find: FaceChoice::All,

@@ -29,7 +29,7 @@ fn analysis(bounding_box: BoundingBox, points: [Point; 5]) -> Analysis {
         assessment: Assessment::default(),
         doubt: None,
     };
-    Analysis { image_width: 40, image_height: 30, faces: vec![face] }
+    Analysis { image_width: 40, image_height: 30, faces: vec![face], n_faces: None }
 }
 
 fn draw(width: u32, height: u32, analysis: &Analysis) -> RgbImage {

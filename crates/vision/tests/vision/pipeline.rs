@@ -6,7 +6,7 @@ use bytes::Bytes;
 use image::{DynamicImage, ImageFormat};
 use likeness_domain::Kind;
 use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{AnalyzeRequest, AnalyzedFace, Assess, FaceAnalyzer};
+use likeness_domain::ports::{AnalyzeRequest, AnalyzedFace, Assess, Count, FaceAnalyzer};
 use likeness_domain::types::{Aspects, Assessment, PackId};
 use likeness_vision::draw::{PictureFormat, annotate};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
@@ -104,6 +104,27 @@ fn boxes_alone_are_those_of_faces_that_are_measured() {
         };
         assert_eq!(places(&boxes), places(&measured), "{name}");
         assert!(boxes.iter().all(|face| face.doubt.is_none()), "{name}: nothing is said of boxes");
+    }
+}
+
+/// Whoever wants the largest face of a picture hears how many there are, and gets the same face.
+#[test]
+fn faces_beside_the_one_that_is_wanted_are_counted() {
+    let Some(installation) = installation() else { return };
+    let pipeline = installation.pipeline(1, 1);
+    for (name, if_several) in [("obama_and_biden.jpg", 3), ("biden2.jpg", 1), ("astronaut.png", 1)] {
+        let Some(photo) = portrait(name) else { return };
+        let found = |count| {
+            let largest = FaceChoice::Largest;
+            let request = AnalyzeRequest { find: largest, count, ..installation.request(largest) };
+            analyze(&pipeline, photo.clone(), request).expect("analyses")
+        };
+        let all = analyze(&pipeline, photo.clone(), installation.request(FaceChoice::None)).expect("analyses");
+        let (plain, several, counted) = (found(Count::No), found(Count::IfSeveral), found(Count::All));
+        assert_eq!(plain.n_faces, None, "{name}");
+        assert_eq!((several.n_faces, counted.n_faces), (Some(if_several), Some(all.faces.len())), "{name}");
+        assert_eq!(plain.faces[0].detection, counted.faces[0].detection, "{name}");
+        assert!(plain.faces[0].template == counted.faces[0].template, "{name}");
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use likeness_domain::Result;
 use likeness_domain::limits::{IMAGE_BYTES_MAX, IMAGE_SIDE_MAX};
 use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{Analysis, AnalyzeRequest, Assess, FaceAnalyzer, ImageFormats, ImageRules};
+use likeness_domain::ports::{Analysis, AnalyzeRequest, Assess, Count, FaceAnalyzer, ImageFormats, ImageRules};
 use likeness_domain::types::PackId;
 use likeness_vision::pack::{self, Home, InstalledPack, Recognition};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
@@ -58,7 +58,15 @@ impl Installation {
 
     pub(super) fn request(&self, embed: FaceChoice) -> AnalyzeRequest {
         let pack = self.pack.manifest().id().clone();
-        AnalyzeRequest { pack, rules: RULES, find: FaceChoice::All, face_side_min: 0, embed, assess: Assess::NOTHING }
+        AnalyzeRequest {
+            pack,
+            rules: RULES,
+            find: FaceChoice::All,
+            face_side_min: 0,
+            embed,
+            assess: Assess::NOTHING,
+            count: Count::No,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use likeness_domain::access::Caller;
 use likeness_domain::library::{ImageInput, ImageSource};
-use likeness_domain::ports::{ImageFormats, ImageRules};
+use likeness_domain::ports::{Count, ImageFormats, ImageRules};
 
 use super::call::Api;
 use super::errors::{Fault, code};
@@ -33,5 +33,5 @@ pub(super) fn image(api: &Api, caller: &Caller, url: &str) -> Result<ImageInput,
     };
     let Settings { image_bytes_max: bytes_max, image_side_max: side_max, fetch_deadline_ms, .. } = *api.settings();
     let rules = ImageRules { formats: ImageFormats::ALL, bytes_max, side_max, side_min: 1 };
-    Ok(ImageInput { source, rules, fetch_deadline: Duration::from_millis(fetch_deadline_ms) })
+    Ok(ImageInput { source, rules, fetch_deadline: Duration::from_millis(fetch_deadline_ms), count: Count::No })
 }

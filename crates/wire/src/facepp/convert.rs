@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use likeness_domain::library::TransientFaceOutcome;
 use likeness_domain::ports::{IdSource, fresh_id};
 use likeness_domain::types::{
-    FaceId, FaceSet, FaceSetId, FaceSetName, InstallationSecret, JobId, Note, Subject, Tags, require_path_segment,
+    FaceId, FaceSet, FaceSetId, FaceSetName, InstallationSecret, JobId, Note, Subject, Tags, require_new_name,
 };
 
 use super::dto;
@@ -97,7 +97,7 @@ fn clean<'a>(fields: &'a Fields, name: &str, but: &str) -> Result<Option<&'a str
 /// The name of a set to be made or renamed, unless the field is absent or empty.
 pub(super) fn new_outer_id(fields: &Fields, name: &str) -> Result<Option<FaceSetName>, Failure> {
     let text = clean(fields, name, "")?;
-    let checked = |text: &str| require_path_segment("outer_id", text).and_then(|()| FaceSetName::new(text));
+    let checked = |text: &str| require_new_name("outer_id", text).and_then(|()| FaceSetName::new(text));
     text.map(|text| checked(text).map_err(|_| Failure::malformed(name))).transpose()
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use likeness_domain::library::{ImageInput, ImageSource};
-use likeness_domain::ports::{ImageFormats, ImageRules};
+use likeness_domain::ports::{Count, ImageFormats, ImageRules};
 use likeness_domain::types::BoundingBox;
 
 use super::errors::Failure;
@@ -72,6 +72,11 @@ impl Given<'_> {
         let formats = ImageFormats::JPEG.and(ImageFormats::PNG);
         let Settings { max_image_bytes: bytes_max, max_side: side_max, min_side: side_min, .. } = *settings;
         let rules = ImageRules { formats, bytes_max, side_max, side_min };
-        Ok(ImageInput { source, rules, fetch_deadline: Duration::from_secs(settings.fetch_timeout_s.into()) })
+        Ok(ImageInput {
+            source,
+            rules,
+            fetch_deadline: Duration::from_secs(settings.fetch_timeout_s.into()),
+            count: Count::No,
+        })
     }
 }

@@ -121,7 +121,12 @@ pub(super) fn field_values(given: &Object, settings: &Settings) -> GivenFields {
         Value::Whole(number) => GivenValue::Typed(FieldValue::Whole(*number)),
         Value::Real(number) => GivenValue::Typed(FieldValue::Real(*number)),
         Value::Boolean(flag) => GivenValue::Typed(FieldValue::Boolean(*flag)),
-        Value::Text(_) | Value::List(_) | Value::Object(_) | Value::Null => GivenValue::Unfit,
+        Value::Text(_) => {
+            GivenValue::Unfit("a text that is empty or has other characters than letters, digits, `_` and `-`")
+        }
+        Value::List(_) => GivenValue::Unfit("a list"),
+        Value::Object(_) => GivenValue::Unfit("an object"),
+        Value::Null => GivenValue::Unfit("null"),
     };
     let given = given.members().iter().filter(|(_, given)| *given != Value::Null);
     given.map(|(name, given)| (name.clone(), value(given))).collect()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use likeness_domain::library::{ImageInput, ImageSource};
-use likeness_domain::ports::{ImageFormats, ImageRules};
+use likeness_domain::ports::{Count, ImageFormats, ImageRules};
 
 use super::errors::{Failure, Origin, code};
 use super::params::Params;
@@ -62,7 +62,7 @@ fn input(source: ImageSource, settings: &Settings) -> ImageInput {
     let formats = ImageFormats::JPEG.and(ImageFormats::PNG).and(ImageFormats::BMP);
     let (bytes_max, side_max) = (settings.image_bytes_max, settings.image_side_max);
     let rules = ImageRules { formats, bytes_max, side_max, side_min: 1 };
-    ImageInput { source, rules, fetch_deadline: Duration::from_millis(settings.fetch_deadline_ms) }
+    ImageInput { source, rules, fetch_deadline: Duration::from_millis(settings.fetch_deadline_ms), count: Count::No }
 }
 
 /// Where to fetch an `image_url` from.

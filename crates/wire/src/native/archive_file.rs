@@ -272,7 +272,8 @@ impl Reader {
         }
     }
 
-    /// Reads to the end and tells which custom fields the faces have, by the kinds of their values.
+    /// Reads to the end and tells which custom fields the faces have, by the kinds of their values. A line that is no face, and
+    /// a value that no field can have, are passed over: they are refused when their turn comes, and not the lines before them.
     pub fn fields(mut self) -> Result<Vec<dto::Field>, Error> {
         #[derive(Deserialize)]
         struct Line {
@@ -280,20 +281,15 @@ impl Reader {
             fields: Option<dto::Values>,
         }
         let mut types: BTreeMap<String, &'static str> = BTreeMap::new();
-        while let Some((line, _)) = self.parsed::<Line>()? {
-            for (name, value) in line.fields.unwrap_or_default() {
+        while let Some(line) = self.line()? {
+            let Ok(Line { fields: Some(fields) }) = serde_json::from_slice(line) else { continue };
+            for (name, value) in fields {
                 let found = match &value {
                     serde_json::Value::String(_) => "string",
                     serde_json::Value::Bool(_) => "boolean",
                     serde_json::Value::Number(number) if number.is_i64() => "long",
                     serde_json::Value::Number(_) => "double",
-                    _ => {
-                        let expected = "expected a text, a number, true or false";
-                        return Err(refused(format!(
-                            "line {}: field `{name}` has another value, {expected}",
-                            self.n_read
-                        )));
-                    }
+                    _ => continue,
                 };
                 let known = types.entry(name).or_insert(found);
                 // A whole number among others that are not.
@@ -304,21 +300,6 @@ impl Reader {
         }
         let field = |(name, field_type): (String, &str)| dto::Field { name, field_type: field_type.to_owned() };
         Ok(types.into_iter().map(field).collect())
-    }
-
-    fn parsed<T: for<'a> Deserialize<'a>>(&mut self) -> Result<Option<(T, usize)>, Error> {
-        loop {
-            let Some(line) = self.line()? else { return Ok(None) };
-            if line.is_empty() {
-                continue;
-            }
-            let n_bytes = line.len();
-            // serde's words name the member and the place, and quote no value but a number.
-            return match serde_json::from_slice(line) {
-                Ok(value) => Ok(Some((value, n_bytes))),
-                Err(error) => Err(refused(format!("line {} is no face: {error}", self.n_read))),
-            };
-        }
     }
 
     /// The next line without its end.

@@ -11,7 +11,7 @@ use likeness_domain::filter::{self, Expr, Vocabulary};
 use likeness_domain::library::{self, Comparisons, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
 use likeness_domain::policy::{self, FaceChoice, QualityThresholds};
 use likeness_domain::ports::{
-    Analysis, AnalyzedFace, Doubt, ImageFormats, ImageRules, PackInfo, ReportProgress, ScrubReport, StoreReport,
+    Analysis, AnalyzedFace, Count, Doubt, ImageFormats, ImageRules, PackInfo, ReportProgress, ScrubReport, StoreReport,
 };
 use likeness_domain::score::{Bound, Calibration, FalseAcceptRate, Interval};
 use likeness_domain::types::{
@@ -143,7 +143,15 @@ pub(super) fn image_at(path: &str, image: dto::Image) -> Result<ImageInput, Erro
     }
     let source = match image {
         dto::Image::Bytes(bytes) => ImageSource::Bytes(bytes),
-        dto::Image::Url(url) => ImageSource::Url(url),
+        dto::Image::Url(url) => {
+            // An address is read when the image is fetched, which may be long after a job was accepted.
+            let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+            if !scheme.is_some_and(|scheme| ["http", "https"].contains(&scheme.as_str())) {
+                let message = "image address does not begin with http:// or https://";
+                return Err(Error::new(Kind::UrlInvalid, message).with_field(format!("{path}.url")));
+            }
+            ImageSource::Url(url)
+        }
         dto::Image::Upload(name) => {
             let name = UploadName::new(name).map_err(|error| {
                 let message = error.message().replacen("`picture name`", &format!("`{path}.upload`"), 1);
@@ -159,7 +167,25 @@ pub(super) fn image_at(path: &str, image: dto::Image) -> Result<ImageInput, Erro
             ImageSource::Bytes(bytes.into())
         }
     };
-    Ok(ImageInput { source, rules: IMAGE_RULES, fetch_deadline: FETCH_DEADLINE })
+    Ok(ImageInput { source, rules: IMAGE_RULES, fetch_deadline: FETCH_DEADLINE, count: Count::No })
+}
+
+/// The same of which the largest face is meant: whoever sends a picture of several people is to hear that. `explain` is for
+/// an explanation, for which all faces are looked for.
+pub(super) fn largest_of(path: &str, image: dto::Image, explain: bool) -> Result<ImageInput, Error> {
+    let count = if explain { Count::All } else { Count::IfSeveral };
+    Ok(ImageInput { count, ..image_at(path, image)? })
+}
+
+/// How many faces an image shows, where it is not one.
+pub(super) fn several(n_faces: Option<usize>) -> Option<u64> {
+    n_faces.filter(|&n_faces| n_faces > 1).map(|n_faces| n_faces as u64)
+}
+
+/// The same of two images; both are told where one of them shows several.
+fn several_of_two(n_faces: [Option<usize>; 2]) -> Option<[u64; 2]> {
+    let is_several = n_faces.iter().any(|&n_faces| several(n_faces).is_some());
+    is_several.then(|| n_faces.map(|n_faces| n_faces.unwrap_or(1) as u64))
 }
 
 fn face_choice(text: Option<&str>) -> Result<FaceChoice, Error> {
@@ -197,13 +223,16 @@ pub(super) fn given_fields(values: dto::Values, texts: BTreeMap<String, String>)
 
 fn given_value(value: &Value) -> GivenValue {
     let number = |number: &Number| number.as_i64().map(FieldValue::Whole).or(number.as_f64().map(FieldValue::Real));
-    let typed = match value {
-        Value::String(text) => Some(FieldValue::Text(text.as_str().into())),
-        Value::Number(given) => number(given),
-        Value::Bool(flag) => Some(FieldValue::Boolean(*flag)),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    };
-    typed.map_or(GivenValue::Unfit, GivenValue::Typed)
+    match value {
+        Value::String(text) => GivenValue::Typed(FieldValue::Text(text.as_str().into())),
+        Value::Number(given) => {
+            number(given).map_or(GivenValue::Unfit("a number beyond all fields"), GivenValue::Typed)
+        }
+        Value::Bool(flag) => GivenValue::Typed(FieldValue::Boolean(*flag)),
+        Value::Null => GivenValue::Unfit("null"),
+        Value::Array(_) => GivenValue::Unfit("a list"),
+        Value::Object(_) => GivenValue::Unfit("an object"),
+    }
 }
 
 pub(super) fn add_faces(face_set: FaceSetName, body: dto::AddFaces) -> Result<library::AddFaces, Error> {
@@ -332,7 +361,7 @@ pub(super) fn search(face_set: FaceSetName, body: dto::Search) -> Result<library
         return Err(Error::invalid("top", format!("`top` is {top}, expected 1 to {}", limits::TOP_K_MAX)));
     }
     let probe = match (body.image, body.face_id, body.person, body.template) {
-        (Some(given), None, None, None) => Probe::Image(image(given)?),
+        (Some(given), None, None, None) => Probe::Image(largest_of("image", given, body.explain || body.crops)?),
         (None, Some(id), None, None) => Probe::Face(face_id(&id)?),
         (None, None, Some(key), None) => Probe::Person(PersonKey::new(key)?),
         (None, None, None, Some(text)) => Probe::Template(numbers(&text)?),
@@ -398,7 +427,8 @@ fn sort_key(text: &str) -> Result<SortKey, Error> {
 }
 
 pub(super) fn compare_images(body: dto::Compare) -> Result<[ImageInput; 2], Error> {
-    Ok([image_at("image_a", body.image_a)?, image_at("image_b", body.image_b)?])
+    let explain = body.explain || body.crops;
+    Ok([largest_of("image_a", body.image_a, explain)?, largest_of("image_b", body.image_b, explain)?])
 }
 
 /// The image, and what to measure.
@@ -718,6 +748,7 @@ pub(super) async fn search_answer(
         rate: rate(&least),
         in_gallery: false_matches(&least, n_faces),
         probe: answer.probe.map(detection),
+        n_faces_in_image: several(answer.n_faces_in_image),
         candidates: answer
             .candidates
             .into_iter()
@@ -782,6 +813,7 @@ pub(super) fn person_compared(
         n_compared: compared.n_compared,
         pack: compared.pack.to_string(),
         probe: detection(compared.probe),
+        n_faces_in_image: several(compared.n_faces_in_image),
     })
 }
 
@@ -802,6 +834,7 @@ pub(super) fn comparison(
         far_applied,
         pack: answer.pack.to_string(),
         faces: answer.faces.map(detection),
+        n_faces_in_images: several_of_two(answer.n_faces_in_images),
         explanation: None,
     })
 }
@@ -814,12 +847,13 @@ pub(super) fn many_compared(
     let calibration = calibration(library, &answer.pack)?;
     let similarity_min = library.similarity_min(&threshold(None, far, None)?, &answer.pack, Comparisons::ONE)?;
     let far_applied = far.map_or_else(|| library.far_default(&answer.pack), Ok)?;
-    let other = |compared: Result<(types::Detection, types::Similarity), Error>| match compared {
+    let other = |compared: Result<(library::LargestFace, types::Similarity), Error>| match compared {
         Ok((face, similarity)) => dto::OtherCompared {
             same: similarity >= similarity_min,
             similarity: Some(similarity.get()),
             rate: Some(rate(&calibration.false_accept_rate(similarity))),
-            face: Some(detection(face)),
+            face: Some(detection(face.detection)),
+            n_faces_in_image: several(face.n_faces_in_image),
             error: None,
         },
         Err(error) => {
@@ -828,7 +862,14 @@ pub(super) fn many_compared(
                 message: error.message().to_owned(),
                 hint: error.hint().map(str::to_owned),
             };
-            dto::OtherCompared { same: false, similarity: None, rate: None, face: None, error: Some(fault) }
+            dto::OtherCompared {
+                same: false,
+                similarity: None,
+                rate: None,
+                face: None,
+                n_faces_in_image: None,
+                error: Some(fault),
+            }
         }
     };
     Ok(dto::ManyCompared {
@@ -836,7 +877,8 @@ pub(super) fn many_compared(
         far_asked: far,
         far_applied,
         pack: answer.pack.to_string(),
-        probe: detection(answer.probe),
+        probe: detection(answer.probe.detection),
+        n_faces_in_image: several(answer.probe.n_faces_in_image),
         others: answer.others.into_iter().map(other).collect(),
     })
 }

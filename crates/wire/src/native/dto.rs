@@ -712,6 +712,8 @@ pub struct SearchAnswer {
     pub in_gallery: FalseMatches,
     /// Where the probe face was, if the probe was an image.
     pub probe: Option<Detection>,
+    /// How many faces the image shows, of which the largest was looked for; left out where no other was seen.
+    pub n_faces_in_image: Option<u64>,
     /// Best first, or as sorted.
     pub candidates: Vec<Candidate>,
     /// What bears on the verdict, if that was asked for.
@@ -765,7 +767,8 @@ pub struct Explanation {
 pub struct Finding {
     /// `match` and `no_match` (the verdict turns at `similarity`), `match_at_all` and `no_match_at_all` (at no threshold that
     /// was measured), `next_matches_too`, `next_is_near` and `next` (the next person is `by` behind), `poor_photograph`,
-    /// `nobody_compared` and, where a person was looked for, `nobody_else_compared`.
+    /// `one_of_several` (only the largest of `n_faces` was looked at), `nobody_compared` and, where a person was looked for,
+    /// `nobody_else_compared`.
     pub code: String,
     /// By how much more or less similar than the threshold or the next person.
     pub by: Option<f32>,
@@ -777,6 +780,8 @@ pub struct Finding {
     pub image: Option<String>,
     /// What is wrong with it.
     pub failure: Option<Failure>,
+    /// How many faces it shows.
+    pub n_faces: Option<u64>,
 }
 
 /// Why somebody is found, or is not.
@@ -840,6 +845,8 @@ pub struct Comparison {
     pub pack: String,
     /// The face of each image.
     pub faces: [Detection; 2],
+    /// How many faces each image shows, of which the largest was compared; left out where no other was seen in either.
+    pub n_faces_in_images: Option<[u64; 2]>,
     /// What bears on the verdict, if that was asked for.
     pub explanation: Option<Explanation>,
 }

@@ -18,14 +18,24 @@ const MARGIN_SMALL: f32 = 0.05;
 pub(super) async fn compare(library: &Library, caller: &Caller, body: dto::Compare) -> Result<dto::Comparison, Error> {
     let (far, crops) = (body.far, body.crops);
     let found = library.explain(caller, convert::compare_images(body)?, crops).await?;
-    let library::Explanation { faces, similarity, pack } = found;
-    let answer =
-        library::Comparison { faces: [faces[0].detection, faces[1].detection], similarity, pack: pack.clone() };
+    let library::Explanation { faces, n_faces_in_images, similarity, pack } = found;
+    let answer = library::Comparison {
+        faces: [faces[0].detection, faces[1].detection],
+        n_faces_in_images,
+        similarity,
+        pack: pack.clone(),
+    };
     let mut comparison = convert::comparison(library, far, answer)?;
     let calibration = convert::calibration(library, &pack)?;
     let least = Similarity::new(comparison.similarity_min);
-    let mut said = vec![turning_point(calibration, similarity, least, 1)];
-    for ((which, image), face) in [("first image", "image_a"), ("second image", "image_b")].into_iter().zip(&faces) {
+    let images = [("first image", "image_a"), ("second image", "image_b")];
+    // First, since it may be the whole reason.
+    let several = images.into_iter().zip(n_faces_in_images);
+    let mut said: Vec<Said> = several
+        .filter_map(|(image, n_faces)| one_of_several(image, n_faces, "compared; cut out the one that is meant"))
+        .collect();
+    said.push(turning_point(calibration, similarity, least, 1));
+    for ((which, image), face) in images.into_iter().zip(&faces) {
         said.extend(about_photograph(which, image, face));
     }
     let (remarks, findings) = told(said);
@@ -45,7 +55,8 @@ pub(super) async fn search(
     let found = library.explain_search(caller, request, crops).await?;
     let library::SearchExplanation { answer, probe, best, next } = found;
     let (pack, compared, least) = (answer.face_set.pack.clone(), answer.compared, answer.similarity_min);
-    let mut said = Vec::new();
+    let done = "looked for; `search-picture` looks for each";
+    let mut said: Vec<Said> = one_of_several(("image", "image"), answer.n_faces_in_image, done).into_iter().collect();
     let calibration = convert::calibration(library, &pack)?;
     match &best {
         None if is_person => said.push(Said::new(
@@ -87,8 +98,15 @@ struct Said {
 
 impl Said {
     fn new(code: &str, remark: impl Into<String>) -> Said {
-        let finding =
-            dto::Finding { code: code.to_owned(), by: None, similarity: None, far: None, image: None, failure: None };
+        let finding = dto::Finding {
+            code: code.to_owned(),
+            by: None,
+            similarity: None,
+            far: None,
+            image: None,
+            failure: None,
+            n_faces: None,
+        };
         Said { remark: remark.into(), finding }
     }
 
@@ -110,6 +128,16 @@ impl Said {
 
 fn told(said: Vec<Said>) -> (Vec<String>, Vec<dto::Finding>) {
     said.into_iter().map(|Said { remark, finding }| (remark, finding)).unzip()
+}
+
+/// That only the largest of the faces that an image shows was looked at; `done` is what was done with it.
+fn one_of_several((which, image): (&str, &str), n_faces: Option<usize>, done: &str) -> Option<Said> {
+    let n_faces = convert::several(n_faces)?;
+    let mut said =
+        Said::new("one_of_several", format!("{which}: it shows {n_faces} faces, and only the largest was {done}"));
+    said.finding.image = Some(image.to_owned());
+    said.finding.n_faces = Some(n_faces);
+    Some(said)
 }
 
 /// At which thresholds the verdict would be another, where so many faces were looked for at once.

@@ -93,6 +93,6 @@ pub fn router(native: Native) -> Router {
         .nest(PREFIX, table::router().layer(once).with_state(api))
         .nest(PREFIX, description())
         .fallback(routes::unknown_operation)
-        .method_not_allowed_fallback(routes::unknown_operation)
+        .method_not_allowed_fallback(routes::wrong_method)
         .layer(from_fn(errors::identify))
 }

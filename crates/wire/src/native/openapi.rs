@@ -67,7 +67,13 @@ pub fn example(operation: &Operation) -> Option<(String, Value)> {
 
 /// The whole description.
 pub fn document() -> Value {
-    let schemas: Value = serde_json::from_str(SCHEMAS).unwrap_or_default();
+    let mut schemas: Value = serde_json::from_str(SCHEMAS).unwrap_or_default();
+    // What is enrolled later is asked for in the same words, with an image that is elsewhere meanwhile.
+    schemas["AddFacesOf"] = schemas["AddFaces"].clone();
+    schemas["AddFacesOf"]["properties"]["image"] = schema("ImageElsewhere");
+    schemas["ImageElsewhere"] = schemas["Image"].clone();
+    schemas["ImageElsewhere"]["description"] = json!("An image that was uploaded or has an address.");
+    schemas["ImageElsewhere"]["oneOf"].as_array_mut().into_iter().for_each(|choices| drop(choices.remove(0)));
     let examples: Value = serde_json::from_str(EXAMPLES).unwrap_or_default();
     let error = schema("ErrorAnswer");
     let mut paths = Map::new();
@@ -160,7 +166,7 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
         parameters.push(json!({
             "name": "If-Match", "in": "header",
             "description": "`ETag` of an earlier answer: the change is made only if nobody has changed it since",
-            "schema": {"type": "string", "pattern": "^(\\*|\"[0-9a-f]*\")$"},
+            "schema": {"type": "string", "minLength": 1, "pattern": "^(\\*|\"[0-9a-f]+\")$"},
         }));
     }
     let grants: Vec<&str> = operation.needs.iter().map(|grant| grant.word()).collect();
@@ -221,12 +227,6 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
         let mut content = json!({"application/json": {"schema": schema, "example": body_example}});
         if is_posted {
             let options = options_of(&schema, schemas);
-            parameters.extend(options.iter().filter(|(_, option)| !is_image(option)).map(|(name, option)| {
-                json!({
-                    "name": name, "in": "query", "schema": as_text(option),
-                    "description": "with a raw image only: the option of that name in the body",
-                })
-            }));
             let properties: Map<String, Value> = options
                 .iter()
                 .map(|(name, option)| {
@@ -246,6 +246,21 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
             content["multipart/form-data"] = json!({"schema": form});
             if images == ["image"] {
                 content["application/octet-stream"] = json!({"schema": {"type": "string", "format": "binary"}});
+                // A parameter of OpenAPI would belong to the JSON request as well, which has its options in its body and is
+                // refused with others.
+                let in_query: Vec<(&String, Value)> = options
+                    .iter()
+                    .filter(|(_, option)| !is_image(option))
+                    .map(|(name, option)| (name, as_text(option)))
+                    .collect();
+                let names: Vec<String> = in_query.iter().map(|(name, _)| format!("`{name}`")).collect();
+                if !names.is_empty() {
+                    let about = format!("{needs} With a raw image options are in the query: {}.", names.join(", "));
+                    described["description"] = json!(about);
+                    let option =
+                        |(name, schema): (&String, Value)| json!({"name": name, "in": "query", "schema": schema});
+                    described["x-with-raw-image"] = in_query.into_iter().map(option).collect();
+                }
             }
         }
         described["requestBody"] = json!({"required": is_required, "content": content});
@@ -301,6 +316,7 @@ fn typed(name: &str, kind: &str) -> Value {
         ("include", "storage" | "thumbnails") => json!({"type": "string", "enum": [kind]}),
         ("contains", kind) => json!({"type": kind, "minLength": 1, "maxLength": limits::BEGINNING_CHARS_MAX}),
         ("include", kind) => json!({"type": kind, "enum": ["templates"]}),
+        ("face_set", kind) => json!({"type": kind, "minLength": 1, "maxLength": 255, "pattern": PRINTABLE}),
         ("cursor", kind) => json!({"type": kind, "minLength": 1}),
         ("since" | "from", _) => json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),
         (_, "integer") => json!({"type": "integer", "minimum": 0, "maximum": OFFSET_MAX}),
@@ -327,14 +343,19 @@ fn is_image(option: &Value) -> bool {
 
 /// An option as a query or a form spells it: lists as words between commas.
 fn as_text(option: &Value) -> Value {
-    match option["type"].as_str() {
-        Some("array") => json!({"type": "string"}),
+    // There is no null in a text.
+    let kind = option["type"].as_str().or(option["type"][0].as_str()).unwrap_or("string");
+    match kind {
+        "array" => json!({"type": "string"}),
         _ => {
-            let mut plain = json!({"type": option["type"].as_str().unwrap_or("string")});
+            let mut plain = json!({"type": kind});
             for name in ["minimum", "maximum", "exclusiveMinimum", "enum", "minLength", "maxLength", "pattern"] {
                 if !option[name].is_null() {
                     plain[name] = option[name].clone();
                 }
+            }
+            if let Some(values) = plain.get_mut("enum").and_then(Value::as_array_mut) {
+                values.retain(|value| !value.is_null());
             }
             plain
         }

@@ -79,9 +79,10 @@ pub(super) async fn create(Call { api, caller }: Call, Json(body): Json<dto::Cre
         key: new_key("key", body.key)?,
         name: convert::note("name", body.name)?,
         note: convert::note("note", body.note)?,
-        join: join(body.face_sets)?,
+        join: join("face_sets", body.face_sets)?,
     };
-    let (person, face_sets) = api.library.create_person(&caller, request).await?;
+    let made = api.library.create_person(&caller, request).await;
+    let (person, face_sets) = made.map_err(|error| of_face_sets("face_sets", error))?;
     Ok(json(StatusCode::CREATED, &person_with(person, &caller, face_sets, Some(0))))
 }
 
@@ -178,7 +179,7 @@ pub(super) async fn compare(
     Posted(body): Posted<dto::ComparePerson>,
 ) -> Answer {
     let far = body.far;
-    let compared = api.library.compare_person(&caller, convert::image(body.image)?, &key).await?;
+    let compared = api.library.compare_person(&caller, convert::largest_of("image", body.image, false)?, &key).await?;
     Ok(json(StatusCode::OK, &convert::person_compared(&api.library, far, compared)?))
 }
 
@@ -240,7 +241,7 @@ pub(super) async fn change_face_sets(
         return Err(Error::new(Kind::MissingArgument, "one of `join` and `leave` is needed").into());
     }
     let both = body.leave.iter().find(|name| body.join.contains(name)).cloned();
-    let leave = names(body.leave)?;
+    let leave = names("leave", body.leave)?;
     // Both before anything is done: a refused request has changed nothing.
     if !body.join.is_empty() {
         caller.require(Grant::Enrol)?;
@@ -255,7 +256,8 @@ pub(super) async fn change_face_sets(
     let (person, _) = api.library.known_person(&caller, &key).await?;
     // Joining first, so that a person does not fall out of the only set through which the caller sees it.
     if !body.join.is_empty() {
-        api.library.join_face_sets(&caller, &key, join(body.join)?).await?;
+        let joined = api.library.join_face_sets(&caller, &key, join("join", body.join)?).await;
+        joined.map_err(|error| of_face_sets("join", error))?;
     }
     if !leave.is_empty() {
         api.library.leave_face_sets(&caller, &key, leave).await?;
@@ -280,17 +282,22 @@ pub(super) async fn members(Call { api, caller }: Call, InFaceSet(name): InFaceS
     Ok(json(StatusCode::OK, &dto::Persons { persons, next_cursor: next }))
 }
 
-fn names(names: Vec<String>) -> Result<Vec<FaceSetName>, Error> {
+/// The refusal of a face set's name with the option that has it among others.
+fn of_face_sets(option: &'static str, error: Error) -> Error {
+    if error.field() == Some("face set name") { error.with_field(option) } else { error }
+}
+
+fn names(option: &'static str, names: Vec<String>) -> Result<Vec<FaceSetName>, Error> {
     if names.len() > limits::IMAGES_PER_REQUEST_MAX {
         let (n_names, max) = (names.len(), limits::IMAGES_PER_REQUEST_MAX);
         let message = format!("{n_names} face sets given, expected at most {max}");
-        return Err(Error::invalid("face_sets", message));
+        return Err(Error::invalid(option, message));
     }
-    names.into_iter().map(FaceSetName::new).collect()
+    names.into_iter().map(|name| FaceSetName::new(name).map_err(|error| of_face_sets(option, error))).collect()
 }
 
-fn join(face_sets: Vec<String>) -> Result<Join, Error> {
-    Ok(Join { face_sets: names(face_sets)?, capacity: None })
+fn join(option: &'static str, face_sets: Vec<String>) -> Result<Join, Error> {
+    Ok(Join { face_sets: names(option, face_sets)?, capacity: None })
 }
 
 /// A key of a request that names somebody who is there.

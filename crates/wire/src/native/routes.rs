@@ -113,7 +113,16 @@ pub(super) async fn add_faces(
     InFaceSet(name): InFaceSet,
     Posted(body): Posted<dto::AddFaces>,
 ) -> Answer {
-    let added = api.library.add_faces(&caller, convert::add_faces(name, body)?).await?;
+    let is_written = !body.fields_as_text.is_empty();
+    let added = api.library.add_faces(&caller, convert::add_faces(name, body)?).await;
+    // In a query or a form the option is called otherwise.
+    let added = added.map_err(|error| match error.field().and_then(|field| field.strip_prefix("fields.")) {
+        Some(field) if is_written => {
+            let option = format!("field.{field}");
+            error.with_field(option)
+        }
+        _ => error,
+    })?;
     let faces = added.faces.into_iter().map(|face| convert::face_of(face, None)).collect();
     let refused = added.refused.into_iter().map(convert::refused_face).collect();
     Ok(json(StatusCode::CREATED, &dto::Faces { refused, ..dto::Faces::of(faces) }))
@@ -352,10 +361,10 @@ pub(super) async fn compare(Call { api, caller }: Call, Posted(body): Posted<dto
 
 pub(super) async fn compare_many(Call { api, caller }: Call, Json(body): Json<dto::CompareMany>) -> Answer {
     let dto::CompareMany { image, others, far } = body;
-    let image = convert::image(image)?;
+    let image = convert::largest_of("image", image, false)?;
     let others = others.into_iter().enumerate().map(|(idx, other)| {
         let of_other = |error: Error| error.about(format_args!("other image {}", idx + 1));
-        convert::image_at(&format!("others[{idx}]"), other).map_err(of_other)
+        convert::largest_of(&format!("others[{idx}]"), other, false).map_err(of_other)
     });
     let others = others.collect::<Result<_, _>>()?;
     let answer = api.library.compare_many(&caller, image, others).await?;
@@ -393,4 +402,10 @@ pub(super) async fn packs(Call { api, .. }: Call) -> Answer {
 pub(super) async fn unknown_operation(method: http::Method, uri: http::Uri) -> Response {
     let message = format!("there is no operation {method} {}", uri.path());
     errors::answer(StatusCode::NOT_FOUND, "unsupported", &message, None, None)
+}
+
+/// A path of ours with a method that it does not take. Those that it takes are told by the router, in `Allow`.
+pub(super) async fn wrong_method(method: http::Method, uri: http::Uri) -> Response {
+    let message = format!("there is no operation {method} {}, but with another method", uri.path());
+    errors::answer(StatusCode::METHOD_NOT_ALLOWED, "unsupported", &message, None, None)
 }

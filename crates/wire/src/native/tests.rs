@@ -352,16 +352,17 @@ async fn bad_input_is_refused_in_words() {
     check_refused(raw("subject=%ff", ANNA).await, Kind::InvalidArgument);
     check_refused(raw("faces=0", ANNA).await, Kind::InvalidArgument);
     check_refused(raw("faces=257", ANNA).await, Kind::InvalidArgument);
-    check_refused(raw("field.size=1", ANNA).await, Kind::FieldNotDefined);
-    check_refused(raw("field.age=old", ANNA).await, Kind::FieldTypeMismatch);
+    check_blames(raw("field.size=1", ANNA).await, Kind::FieldNotDefined, "field.size");
+    check_blames(raw("field.age=old", ANNA).await, Kind::FieldTypeMismatch, "field.age");
     let json = |body: Value| fixture.json(Method::POST, faces, body);
     check_refused(json(json!({})).await, Kind::MissingArgument);
     check_refused(json(json!({"image": {"base64": "?"}})).await, Kind::InvalidArgument);
     check_refused(json(json!({"image": {"file": "/etc/passwd"}})).await, Kind::InvalidArgument);
     check_refused(json(json!({"image": {"bytes": [1]}})).await, Kind::InvalidArgument);
     check_refused(json(json!({"image": {"url": "https://example.com/x"}})).await, Kind::UrlUnreachable);
-    check_refused(json(json!({"image": {"url": "x"}, "fields": {"age": "41"}})).await, Kind::FieldTypeMismatch);
+    check_refused(json(json!({"image": {"url": "http://x/"}, "fields": {"age": "41"}})).await, Kind::FieldTypeMismatch);
     check_refused(json(json!({"image": {"url": "x"}, "unknown": 1})).await, Kind::InvalidArgument);
+    check_blames(json(json!({"image": {"url": "x"}})).await, Kind::UrlInvalid, "image.url");
     let form = "--x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.jpg\"\r\n\r\n\r\n--x--\r\n";
     let empty_file =
         fixture.as_tenant("north", Method::POST, faces, "multipart/form-data; boundary=x", Body::from(form));
@@ -818,7 +819,7 @@ async fn what_does_not_exist_is_said_in_json() {
     let (status, body) = fixture.get("/people").await;
     assert_eq!((status, &body["error"]["kind"]), (StatusCode::NOT_FOUND, &json!("unsupported")));
     let (status, body) = fixture.json(Method::PUT, "/face-sets", json!({})).await;
-    assert_eq!((status, &body["error"]["kind"]), (StatusCode::NOT_FOUND, &json!("unsupported")));
+    assert_eq!((status, &body["error"]["kind"]), (StatusCode::METHOD_NOT_ALLOWED, &json!("unsupported")));
 }
 
 /// What is refused, with the option that is blamed.
@@ -897,6 +898,11 @@ async fn the_member_at_fault_is_named() {
         let refused = post("/persons", json!({"key": key})).await;
         assert!(refused.1["error"]["message"].as_str().expect("a message").contains("`key`"), "{}", refused.1);
         check_blames(refused, Kind::InvalidArgument, "key");
+    }
+    for name in ["..", "  ", "a\u{202e}"] {
+        check_blames(make(json!({"name": name})).await, Kind::InvalidArgument, "name");
+        let joined = post("/persons", json!({"key": "joins", "face_sets": [name]})).await;
+        check_blames(joined, Kind::InvalidArgument, "face_sets");
     }
     // Letters that need an unseen joiner are keys, in whatever script.
     assert_eq!(post("/persons", json!({"key": "\u{646}\u{200c}\u{647}"})).await.0, StatusCode::CREATED);

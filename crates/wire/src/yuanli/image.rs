@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use likeness_domain::library::{ImageInput, ImageSource};
-use likeness_domain::ports::{ImageFormats, ImageRules};
+use likeness_domain::ports::{Count, ImageFormats, ImageRules};
 
 use super::errors::Failure;
 use super::settings::Settings;
@@ -41,7 +41,7 @@ impl Given<'_> {
         let Settings { max_image_bytes: bytes_max, max_side: side_max, min_side: side_min, .. } = *settings;
         let rules = ImageRules { formats, bytes_max, side_max, side_min };
         // Nothing is fetched in this dialect.
-        Ok(ImageInput { source: ImageSource::Bytes(bytes), rules, fetch_deadline: Duration::ZERO })
+        Ok(ImageInput { source: ImageSource::Bytes(bytes), rules, fetch_deadline: Duration::ZERO, count: Count::No })
     }
 
     fn bytes(self) -> Option<Bytes> {

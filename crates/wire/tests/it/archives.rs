@@ -247,6 +247,33 @@ async fn refused_lines_are_told_of_and_the_others_are_enrolled() {
     assert_eq!(n_faces(&server, "copy").await, 1495);
 }
 
+/// Issue 15: an archive without `fields` was refused as a whole for such a line, and persons were made whom nobody can tell from
+/// others.
+#[tokio::test]
+async fn a_line_that_is_no_face_or_of_an_unseen_person_costs_that_line() {
+    let server = Server::new().await;
+    let persons = ["\u{202e}", "  ", "..", "anna"];
+    for (set, fields) in [("with", Some(json!([]))), ("without", None)] {
+        let mut head = header();
+        head.as_object_mut().unwrap().remove("fields");
+        head.as_object_mut().unwrap().extend(fields.map(|fields| ("fields".to_owned(), fields)));
+        let mut lines: Vec<Value> = [head, json!([1]), json!("x")].into_iter().chain((0..6).map(face)).collect();
+        for (line, key) in lines[5..].iter_mut().zip(persons) {
+            line["person"] = json!({"key": key});
+        }
+        lines[4]["fields"] = json!([3]);
+        let job = import(&server, &format!("/face-sets/{set}/archive/import-later"), text(lines)).await;
+        let done = work_until_done(&server, "import-faces", &job).await;
+        let outcome = &done["outcome"];
+        let told: Vec<u64> =
+            outcome["lines"].as_array().unwrap().iter().map(|line| line["line"].as_u64().unwrap()).collect();
+        assert_eq!(told, [2, 3, 5, 6, 7, 8], "{outcome}");
+        assert_eq!(n_faces(&server, set).await, 2);
+    }
+    let known = server.acme(200, "GET", "/persons", Value::Null).await;
+    assert_eq!(known["persons"].as_array().unwrap().len(), 1, "{known}");
+}
+
 /// The faces of a step are enrolled, and the process dies before that is noted.
 #[tokio::test]
 async fn an_import_that_died_in_the_middle_enrols_nothing_twice() {

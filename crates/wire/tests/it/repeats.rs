@@ -285,7 +285,7 @@ async fn what_a_change_names_as_null_is_taken_away() {
     server.acme(201, "POST", FACES, enrol).await;
     for (patch, code, field) in [
         (json!({"external_id": "photo-2"}), "invalid_argument", json!("external_id")),
-        (json!({"fields": {"size": null}}), "field_not_defined", json!("fields")),
+        (json!({"fields": {"size": null}}), "field_not_defined", json!("fields.size")),
     ] {
         let (_, _, answer) = server.send("acme", "PATCH", &path, &[], patch).await;
         assert_eq!((&answer["error"]["code"], &answer["error"]["field"]), (&json!(code), &field), "{answer}");
@@ -320,6 +320,93 @@ async fn what_a_delete_would_delete_is_counted() {
     let (_, _, answer) =
         server.send("acme", "POST", "/face-sets/staff/faces/count", &[], json!({"filter": "x:1"})).await;
     assert_eq!(answer["error"]["code"], "unknown_field");
+}
+
+/// Issue 15: of a picture of several people nothing said that only the largest face was looked at.
+#[tokio::test]
+async fn whoever_sends_a_picture_of_several_people_hears_that_one_was_looked_at() {
+    let server = with_set().await;
+    server.acme(201, "POST", "/persons", json!({"key": "anna", "face_sets": ["staff"]})).await;
+    server.enrol("anna", "face anna 40x40+10+5").await;
+    let (group, alone) = ("face bert 60x60+200+5\nface anna 40x40+10+5\n", "face anna 40x40+10+5");
+    let image = |picture: &str| json!({"base64": base64(picture.as_bytes())});
+    let compare = |explain: bool| {
+        let body = json!({"image_a": image(group), "image_b": image(alone), "explain": explain});
+        server.acme(200, "POST", "/compare", body)
+    };
+    assert_eq!(compare(false).await["n_faces_in_images"], json!([2, 1]));
+    let explained = compare(true).await;
+    let said = "first image: it shows 2 faces, and only the largest was compared; cut out the one that is meant";
+    assert_eq!((&explained["same"], &explained["explanation"]["remarks"][0]), (&json!(false), &json!(said)));
+    let alike = json!({"image_a": image(alone), "image_b": image(alone), "explain": true});
+    assert!(server.acme(200, "POST", "/compare", alike).await.get("n_faces_in_images").is_none());
+
+    let search = |picture: &str, explain: bool| {
+        let body = json!({"image": image(picture), "explain": explain});
+        server.acme(200, "POST", "/face-sets/staff/search", body)
+    };
+    assert_eq!(search(group, false).await["n_faces_in_image"], 2);
+    let explained = search(group, true).await;
+    let said = "image: it shows 2 faces, and only the largest was looked for; `search-picture` looks for each";
+    assert_eq!(explained["explanation"]["remarks"][0], said, "{explained}");
+    assert!(search(alone, true).await.get("n_faces_in_image").is_none());
+
+    let many = json!({"image": image(group), "others": [image(alone), image(group)]});
+    let many = server.acme(200, "POST", "/compare-many", many).await;
+    let counts =
+        [&many["n_faces_in_image"], &many["others"][0]["n_faces_in_image"], &many["others"][1]["n_faces_in_image"]];
+    assert_eq!(counts, [&json!(2), &Value::Null, &json!(2)], "{many}");
+    let compared = server.acme(200, "POST", "/persons/anna/compare", json!({"image": image(group)})).await;
+    assert_eq!(compared["n_faces_in_image"], 2, "{compared}");
+}
+
+/// Issue 15: such a refusal said neither which field it was about nor what it takes.
+#[tokio::test]
+async fn a_value_that_no_field_takes_is_named_with_what_it_takes() {
+    let server = Server::new().await;
+    let fields = json!([{"name": "s", "type": "string"}, {"name": "n", "type": "long"}]);
+    server.acme(201, "POST", "/face-sets", json!({"name": "typed", "fields": fields})).await;
+    let image = json!({"base64": base64(b"face anna 40x40+10+5")});
+    let upload = server.acme(201, "POST", "/uploads", json!({"image": image})).await["upload"].clone();
+    let photo = |fields: &Value| json!({"image": {"upload": upload}, "fields": fields});
+    let long = "x".repeat(5000);
+    let number = "expected a whole number from -9223372036854775808 to 9223372036854775807: its type is long";
+    let text = "expected a text of 1 to 256 characters: its type is string";
+    for (fields, code, field, message) in [
+        (json!({"s": long}), "field_type_mismatch", "fields.s", format!("is a text of 5000 characters, {text}")),
+        (json!({"s": ""}), "field_type_mismatch", "fields.s", format!("is an empty text, {text}")),
+        (json!({"s": 3}), "field_type_mismatch", "fields.s", format!("is `3`, {text}")),
+        (json!({"s": null}), "field_type_mismatch", "fields.s", format!("is null, {text}")),
+        (json!({"n": [1]}), "field_type_mismatch", "fields.n", format!("is a list, {number}")),
+        (json!({"n": u64::MAX}), "field_type_mismatch", "fields.n", format!("is `18446744073709552000`, {number}")),
+        (json!({"n": "3"}), "field_type_mismatch", "fields.n", format!("is the text `3`, {number}")),
+        (
+            json!({"x": 3}),
+            "field_not_defined",
+            "fields.x",
+            "is not defined by the face set, expected one of s, n".into(),
+        ),
+        (
+            json!({"s": "a\u{0}b"}),
+            "invalid_argument",
+            "fields.s",
+            "has the control character U+0000, expected printable text".into(),
+        ),
+    ] {
+        let told = |answer: Value, field: &str| {
+            let error = &answer["error"];
+            assert_eq!((&error["code"], &error["field"]), (&json!(code), &json!(field)), "{answer}");
+            assert!(error["message"].as_str().unwrap().contains(&message), "{answer}");
+        };
+        let body = json!({"image": image, "fields": fields});
+        told(server.acme(400, "POST", "/face-sets/typed/faces", body).await, field);
+        let body = json!({"photos": [photo(&json!({"s": "fine"})), photo(&fields)]});
+        let answer = server.acme(400, "POST", "/face-sets/typed/faces/enrol-later", body).await;
+        told(answer, &format!("photos[1].{field}"));
+    }
+    // An address has lines.
+    let body = json!({"image": image, "fields": {"s": "Main street 5\nSpringfield"}});
+    server.acme(201, "POST", "/face-sets/typed/faces", body).await;
 }
 
 #[tokio::test]

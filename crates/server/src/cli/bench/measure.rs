@@ -137,6 +137,7 @@ pub(super) fn stages(config: &Config, photo: Option<&[u8]>, time: Duration) -> R
     };
     let pack = id.clone();
     let request = AnalyzeRequest {
+        count: likeness_domain::ports::Count::No,
         pack,
         rules,
         find: FaceChoice::Largest,

@@ -101,6 +101,7 @@ async fn measure(analyzer: &Arc<dyn FaceAnalyzer>, path: &Path, args: &PhotoArgs
         Faces::DetectOnly => FaceChoice::None,
     };
     let request = AnalyzeRequest {
+        count: likeness_domain::ports::Count::No,
         pack: analyzer.packs()[0].id.clone(),
         rules: native::IMAGE_RULES,
         embed,

@@ -167,6 +167,7 @@ fn picture(text: &str) -> ImageInput {
         source: ImageSource::Bytes(text.to_owned().into()),
         rules: ImageRules { formats: ImageFormats::ALL, bytes_max: 1 << 20, side_max: 4096, side_min: 1 },
         fetch_deadline: std::time::Duration::from_secs(1),
+        count: likeness_domain::ports::Count::No,
     }
 }
 

@@ -90,6 +90,8 @@ pub struct PersonCompared {
     pub pack: String,
     /// Where the face was in the image.
     pub probe: Detection,
+    /// How many faces the image shows, of which the largest was compared; left out where no other was seen.
+    pub n_faces_in_image: Option<u64>,
 }
 
 /// Request to compare the largest face of an image with that of each of several others.
@@ -118,6 +120,8 @@ pub struct ManyCompared {
     pub pack: String,
     /// Where the face was in the image.
     pub probe: Detection,
+    /// How many faces the image shows, of which the largest was compared; left out where no other was seen.
+    pub n_faces_in_image: Option<u64>,
     /// One for each of the other images, in their order.
     pub others: Vec<OtherCompared>,
 }
@@ -134,6 +138,8 @@ pub struct OtherCompared {
     pub rate: Option<FalseAcceptRate>,
     /// Where the face was in the image.
     pub face: Option<Detection>,
+    /// How many faces the image shows, of which the largest was compared; left out where no other was seen.
+    pub n_faces_in_image: Option<u64>,
     /// Why it was not compared.
     pub error: Option<ImageFault>,
 }

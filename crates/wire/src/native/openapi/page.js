@@ -73,6 +73,8 @@ const draw = (api) => {
         one.name, `${one.in}, ${typeOf(api, one.schema)}`, one.description, one.required,
       ]);
       section.append(table(api, 'Parameters', parameters));
+      const withImage = (operation['x-with-raw-image'] || []).map((one) => [one.name, `${one.in}, ${typeOf(api, one.schema)}`, '', false]);
+      section.append(table(api, 'Parameters with a raw image', withImage));
       const content = operation.requestBody && operation.requestBody.content;
       if (content) {
         const body = content['application/json'] || content['application/octet-stream'];
