@@ -107,7 +107,7 @@ pub(crate) async fn run(args: DoctorArgs, config: &Config) -> Outcome {
     let mut found = Findings::default();
     settings(&mut found, config);
     clock(&mut found);
-    if let Some(data) = data_folder(&mut found, config, args.quick).await {
+    if let Some(data) = data_folder(&mut found, config).await {
         let presence = socket::look(&data.join(SOCKET_FILE)).await;
         // A process that has the folder without its socket, as where a cleaner of old files took that. A health check must not
         // stand in the way of a server that starts, so it does not try for the folder.
@@ -248,11 +248,11 @@ fn clock(found: &mut Findings) {
 }
 
 /// The data folder, if it is one that can be looked into.
-async fn data_folder(found: &mut Findings, config: &Config, quick: bool) -> Option<PathBuf> {
+async fn data_folder(found: &mut Findings, config: &Config) -> Option<PathBuf> {
     let config = config.clone();
     let looked = in_time(LOOK_MAX, move || {
         let mut found = Findings::default();
-        let data = folder(&mut found, &config, quick);
+        let data = folder(&mut found, &config);
         if let Some(data) = data {
             disk(&mut found, &config, data);
         }
@@ -274,7 +274,7 @@ async fn in_time<T: Send + 'static>(time_max: Duration, look: impl FnOnce() -> T
 }
 
 /// The data folder, if it is one.
-fn folder<'a>(found: &mut Findings, config: &'a Config, quick: bool) -> Option<&'a Path> {
+fn folder<'a>(found: &mut Findings, config: &'a Config) -> Option<&'a Path> {
     let data = match config.data() {
         Ok(data) => data,
         Err(error) => {
@@ -291,23 +291,14 @@ fn folder<'a>(found: &mut Findings, config: &'a Config, quick: bool) -> Option<&
         Err(error) => {
             let says = format!("{}: {error}", data.display());
             let cure = "the first `likeness serve` makes it; or name another one with --data DIR";
-            // Whoever asks for nothing but its health expects a server.
-            if quick {
-                found.fail("data folder", says, cure)
-            } else {
-                found.warn("data folder", says, cure)
-            };
+            found.fail("data folder", says, cure);
             return None;
         }
     };
     if let Some(other) = strange_file(config, data) {
         let says = format!("{} is no data folder: it has `{other}` and no library", data.display());
         let cure = "name the data folder with --data DIR or LIKENESS_DATA; a library is made in a folder of its own";
-        if quick {
-            found.fail("data folder", says, cure)
-        } else {
-            found.warn("data folder", says, cure)
-        };
+        found.fail("data folder", says, cure);
         return None;
     }
     let (mode, own) = (metadata.permissions().mode() & 0o777, rustix::process::geteuid().as_raw());

@@ -8,8 +8,8 @@ use likeness_domain::Error;
 use likeness_wire::native::dto;
 
 use super::connection::{Connection, Needs, Payload};
+use super::deed::Deed;
 use super::table::{self, Align, counted};
-use super::terminal::Deed;
 use super::{import, photo, terminal};
 use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
@@ -322,15 +322,8 @@ async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
             }
             return Ok(if meant.n_faces == 0 { Verdict::No } else { Verdict::Done });
         }
-        let deed = Deed {
-            done: format!("{faces} of `{face_set}` {} deleted", if meant.n_faces == 1 { "is" } else { "are" }),
-            means: format!("this deletes {faces} from `{face_set}`"),
-            word: "yes",
-            word_is: "`yes`",
-            needs_yes: false,
-        };
         // Where there is nothing to delete there is nothing to ask.
-        if meant.n_faces > 0 && !deed.is_confirmed(false)? {
+        if meant.n_faces > 0 && !Deed::DeleteFaces(meant.n_faces, face_set).is_confirmed(false)? {
             return Ok(Verdict::No);
         }
     }

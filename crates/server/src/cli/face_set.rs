@@ -5,9 +5,10 @@ use http::Method;
 use likeness_wire::native::dto;
 
 use super::connection::{Connection, Needs, Payload};
+use super::deed::Deed;
 use super::table::{self, Align};
 use super::tenant::number_or_none;
-use super::terminal::{self, Deed};
+use super::terminal;
 use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
 use crate::outcome::refused;
@@ -227,14 +228,7 @@ async fn update(args: UpdateArgs, config: &Config) -> Outcome {
 async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
     let DeleteArgs { which: NameArgs { name, library }, only_if_empty, yes } = args;
     let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
-    let deed = Deed {
-        done: format!("face set `{name}` is deleted"),
-        means: format!("this deletes face set `{name}` and its faces; persons keep theirs"),
-        word: &name,
-        word_is: "the face set's name",
-        needs_yes: false,
-    };
-    if !deed.is_confirmed(yes || only_if_empty)? {
+    if !Deed::DeleteFaceSet(&name).is_confirmed(yes || only_if_empty)? {
         return Ok(Verdict::No);
     }
     let query: &[(&str, &str)] = if only_if_empty { &[("only_if_empty", "true")] } else { &[] };

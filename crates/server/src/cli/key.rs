@@ -16,7 +16,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::connection::existing_library;
-use super::terminal::{self, Deed};
+use super::deed::Deed;
+use super::terminal;
 use crate::config::Config;
 use crate::outcome::{Outcome, Verdict, refused};
 use crate::system::{SystemClock, SystemIds};
@@ -249,14 +250,7 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
         Command::Delete(args) => {
             let DeleteArgs { key, yes } = args;
             let (id, actor) = known(&*credentials, &key.which).await?;
-            let deed = Deed {
-                done: format!("access key {id} is deleted"),
-                means: format!("this deletes access key {id}; clients that sign with it are refused"),
-                word: id.as_str(),
-                word_is: "the key's id",
-                needs_yes: false,
-            };
-            if !deed.is_confirmed(yes)? {
+            if !Deed::DeleteKey(id.as_str()).is_confirmed(yes)? {
                 return Ok(Verdict::No);
             }
             report(credentials.delete_key(actor, id.clone()).await?, &id, "deleted", key.json)

@@ -13,6 +13,7 @@ mod compare;
 mod config;
 mod connection;
 pub(crate) mod console;
+mod deed;
 mod detect;
 mod doctor;
 mod eval;

@@ -8,10 +8,11 @@ use likeness_domain::{Error, Kind};
 use likeness_wire::native::dto;
 
 use super::connection::{Connection, Needs, Payload};
+use super::deed::Deed;
 use super::photo;
 use super::rates::{rate, shown_rate};
 use super::table::{self, Align, counted};
-use super::terminal::{self, Deed};
+use super::terminal;
 use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
 use crate::outcome::{Outcome, Verdict, refused};
@@ -352,15 +353,7 @@ async fn list_faces(args: KeyArgs, config: &Config) -> Outcome {
 async fn remove_faces(args: RemoveFacesArgs, config: &Config) -> Outcome {
     let RemoveFacesArgs { which: FacesArgs { key, ids, library }, yes } = args;
     let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
-    let faces = counted(ids.len() as u64, "face");
-    let deed = Deed {
-        done: format!("{faces} of person `{key}` {} deleted", if ids.len() == 1 { "is" } else { "are" }),
-        means: format!("this deletes {faces} of person `{key}`, which all its face sets show"),
-        word: "yes",
-        word_is: "`yes`",
-        needs_yes: false,
-    };
-    if !deed.is_confirmed(yes)? {
+    if !Deed::DeletePersonFaces(ids.len() as u64, &key).is_confirmed(yes)? {
         return Ok(Verdict::No);
     }
     let mut gone = dto::FacesDeleted { deleted: Vec::new(), unknown: Vec::new() };
@@ -415,6 +408,7 @@ async fn compare(args: CompareArgs, config: &Config) -> Outcome {
     if library.json {
         terminal::json(&answer)?;
     } else {
+        photo::note_several(&photo, answer.n_faces_in_image, "compared");
         let verdict = if answer.same { "the person" } else { "somebody else" };
         let faces = counted(answer.n_compared, "face");
         terminal::data(format!(
@@ -537,14 +531,7 @@ async fn merge(args: MergeArgs, config: &Config) -> Outcome {
     let body = dto::MergePerson { from: from.clone() };
     // Joining a face set needs the pack that it would be made with if it were not there.
     let connection = Connection::open(config, library.tenant(), Needs::Pack).await?;
-    let deed = Deed {
-        done: format!("person `{from}` is merged into `{into}`"),
-        means: format!("this gives all faces and face sets of person `{from}` to `{into}` and deletes `{from}`"),
-        word: &from,
-        word_is: "the key of the person that goes",
-        needs_yes: false,
-    };
-    if !deed.is_confirmed(yes)? {
+    if !Deed::Merge(&from, &into).is_confirmed(yes)? {
         return Ok(Verdict::No);
     }
     let path = ["persons", &into, "merge"];
@@ -562,14 +549,7 @@ async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
     let DeleteArgs { which: KeyArgs { key, library }, yes } = args;
     let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
     let path = ["persons", &key];
-    let deed = Deed {
-        done: format!("person `{key}` is deleted"),
-        means: format!("this deletes person `{key}` and its faces, which all its face sets show"),
-        word: &key,
-        word_is: "the person's key",
-        needs_yes: false,
-    };
-    if !deed.is_confirmed(yes)? {
+    if !Deed::DeletePerson(&key).is_confirmed(yes)? {
         return Ok(Verdict::No);
     }
     let deleted: dto::PersonDeleted = connection.call(Method::DELETE, &path, &[], Payload::Empty).await?;

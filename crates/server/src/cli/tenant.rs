@@ -10,8 +10,9 @@ use likeness_wire::native::dto;
 use serde_json::json;
 
 use super::connection::{Connection, Payload, existing_library};
+use super::deed::Deed;
 use super::key::{actor, spell};
-use super::terminal::{self, Deed};
+use super::terminal;
 use crate::config::Config;
 use crate::outcome::{Outcome, Verdict, refused};
 
@@ -187,14 +188,7 @@ async fn existing(credentials: &dyn CredentialStore, name: &str) -> Result<Tenan
 async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
     let tenant = existing(&*crate::assemble::credentials(config)?, &args.name).await?;
     let name = &tenant.name;
-    let deed = Deed {
-        done: format!("tenant `{name}` is deleted"),
-        means: format!("this deletes tenant {name} with all its face sets, persons, faces and keys"),
-        word: name.as_str(),
-        word_is: "the tenant's name",
-        needs_yes: true,
-    };
-    if !deed.is_confirmed(args.yes)? {
+    if !Deed::DeleteTenant(name.as_str()).is_confirmed(args.yes)? {
         return Ok(Verdict::No);
     }
     let connection = Connection::as_operator(config).await?;

@@ -1,7 +1,7 @@
 //! The two voices of a command: data on standard output, talk on standard error. Nothing else prints.
 
 use std::fmt::Display;
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use serde::Serialize;
 use likeness_domain::Error;
 use likeness_wire::http::json;
 
-use crate::outcome::{failed, refused};
+use crate::outcome::failed;
 
 /// The first failure to write data.
 static LOST: OnceLock<std::io::Error> = OnceLock::new();
@@ -90,43 +90,6 @@ pub(crate) fn usage(error: &clap::Error, text: Option<String>) -> ExitCode {
         let _ = error.print();
     }
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
-}
-
-/// What cannot be undone, and is done only if somebody confirms it.
-pub(crate) struct Deed<'a> {
-    /// What is the case then, as in `tenant acme is deleted`.
-    pub(crate) done: String,
-    /// What that means, as in `this deletes tenant acme with all its faces`.
-    pub(crate) means: String,
-    /// What has to be typed.
-    pub(crate) word: &'a str,
-    /// What that is, as in `the tenant's name`.
-    pub(crate) word_is: &'a str,
-    /// Whether a script has to say `--yes`. What scripts could do before anybody was asked, they can still do without.
-    pub(crate) needs_yes: bool,
-}
-
-impl Deed<'_> {
-    /// Whether it may be done: `--yes` says so, or whoever sits at the terminal. Without a terminal there is nobody to ask.
-    pub(crate) fn is_confirmed(&self, yes: bool) -> Result<bool, Error> {
-        if yes {
-            return Ok(true);
-        }
-        if !std::io::stdin().is_terminal() {
-            let unconfirmed = || refused(format!("{} only if that is confirmed", self.done));
-            return if self.needs_yes { Err(unconfirmed().with_hint("confirm with `--yes`")) } else { Ok(true) };
-        }
-        message(format_args!("{}; there is no way back", self.means));
-        message(format_args!("type {} to confirm:", self.word_is));
-        let mut typed = String::new();
-        let read = std::io::stdin().read_line(&mut typed);
-        read.map_err(|error| failed(format!("cannot read the answer: {error}")))?;
-        let is_confirmed = typed.trim() == self.word;
-        if !is_confirmed {
-            message("nothing is changed");
-        }
-        Ok(is_confirmed)
-    }
 }
 
 /// Whether every line on standard error has to be JSON; set before anything is logged.

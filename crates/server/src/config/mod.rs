@@ -10,7 +10,7 @@ pub(crate) mod show;
 mod tests;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -111,6 +111,14 @@ fn store_address(text: &str) -> Option<String> {
     (!has_password).then(|| text.to_owned())
 }
 
+/// Whether two sockets that listen at these addresses are in each other's way. Port 0 is one that is free.
+fn are_one_place(a: SocketAddr, b: SocketAddr) -> bool {
+    let (ip_a, ip_b) = (a.ip().to_canonical(), b.ip().to_canonical());
+    // That of IPv6 is one of IPv4, too.
+    let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    a.port() == b.port() && a.port() != 0 && (ip_a == ip_b || covers(ip_a, ip_b) || covers(ip_b, ip_a))
+}
+
 /// The weight of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TenantWeight {
@@ -190,10 +198,21 @@ impl Config {
                 traces: traces::Settings::read(text)?,
             })
         };
-        read().map_err(|Refused { name, text, accepted }| {
-            let origin = raw.get(name).map_or(&Origin::Default, |(_, origin)| origin);
-            refused(format!("`{name}` is `{text}` ({origin}), expected {accepted}"))
-        })
+        let origin = |name| raw.get(name).map_or(&Origin::Default, |(_, origin)| origin);
+        let config = read().map_err(|Refused { name, text, accepted }| {
+            refused(format!("`{name}` is `{text}` ({}), expected {accepted}", origin(name)))
+        })?;
+        let General { listen, listen_operations, .. } = &config.general;
+        match listen_operations {
+            Some(operations) if are_one_place(*listen, *operations) => {
+                let (theirs, own) = (origin("listen"), origin("listen_operations"));
+                let message = format!(
+                    "`listen_operations` is `{operations}` ({own}), which is a place of `listen`, `{listen}` ({theirs}), too"
+                );
+                Err(refused(message).with_hint("give one of them another port"))
+            }
+            _ => Ok(config),
+        }
     }
 
     /// What runs the models.

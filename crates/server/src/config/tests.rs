@@ -324,6 +324,36 @@ fn mistakes_name_the_setting_its_origin_and_the_cure() {
     );
 }
 
+/// Issue 15: the server ended with "another program has that port", which was its own.
+#[test]
+fn one_place_is_not_given_to_two_listeners() {
+    let settled = |listen: &str, operations: &str| {
+        let raw =
+            settle(&format!("listen = '{listen}'\nlisten_operations = '{operations}'"), &[], RawConfig::default());
+        raw.and_then(|raw| Config::from_raw(&raw)).map(|_| ())
+    };
+    for (listen, operations) in [
+        ("127.0.0.1:7080", "127.0.0.1:7080"),
+        ("0.0.0.0:7080", "127.0.0.1:7080"),
+        ("10.0.0.1:7080", "0.0.0.0:7080"),
+        ("[::]:7080", "127.0.0.1:7080"),
+        ("[::ffff:127.0.0.1]:7080", "127.0.0.1:7080"),
+        ("[::1]:7080", "[::]:7080"),
+    ] {
+        let error = settled(listen, operations).unwrap_err().to_string();
+        let said = format!("`listen_operations` is `{operations}` (file likeness.toml), which is a place of `listen`");
+        assert!(error.contains(&said), "{error}");
+    }
+    for (listen, operations) in [
+        ("127.0.0.1:7080", "127.0.0.1:7081"),
+        ("127.0.0.1:7080", "10.0.0.1:7080"),
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("[::1]:7080", "0.0.0.0:7080"),
+    ] {
+        settled(listen, operations).unwrap();
+    }
+}
+
 #[test]
 fn variables_of_others_are_passed_over() {
     // Container managers make these for a service named likeness; the quick start's file makes the last two.
