@@ -93,10 +93,11 @@ impl Library {
     }
 
     /// Makes a key of the tenant; the answer is the only one that shows its secret. Needs the manage grant, for every face
-    /// set. `Forbidden` for a grant that the caller has not, or a longer life than its own; `FaceSetNotFound`;
-    /// `InvalidArgument`; `CapacityExceeded` at [`limits::KEYS_MAX`] keys.
+    /// set. `Forbidden` for a grant that the caller has not, a longer life than its own, or where it signed with the secret of
+    /// before the last rotation; `FaceSetNotFound`; `InvalidArgument`; `CapacityExceeded` at [`limits::KEYS_MAX`] keys.
     pub async fn create_key(&self, caller: &Caller, request: CreateKey) -> Result<AccessKey> {
         require_keeper(caller)?;
+        refuse_old_secret(caller)?;
         let usual = Grants::USUAL.iter().filter(|&grant| caller.grants.contains(grant));
         let grants = request.grants.unwrap_or_else(|| usual.fold(Grants::NONE, Grants::with));
         require_as_strong(caller, grants)?;
@@ -176,18 +177,13 @@ impl Library {
         }
     }
 
-    /// A key that the caller may change. Its own it may change unless it signed with the secret of before the last rotation.
+    /// A key that the caller may change.
     async fn changeable_key(&self, caller: &Caller, id: &AccessKeyId) -> Result<AccessKey> {
         require_keeper(caller)?;
         let found = self.ports.credentials.key(id.clone()).await?;
         let key = found.filter(|key| key.tenant.id == caller.tenant).ok_or_else(|| no_such_key(id))?;
         require_as_strong(caller, key.grants)?;
-        if caller.has_old_secret && caller.key.as_ref() == Some(id) {
-            // Whoever has the old one may be the reason for the new one.
-            let message =
-                "the secret was replaced and is accepted for a while only: the key is changed with its new one";
-            return Err(Error::new(Kind::Forbidden, message));
-        }
+        refuse_old_secret(caller)?;
         Ok(key)
     }
 
@@ -298,6 +294,17 @@ impl Library {
             Cancel::NotFound => Err(Error::new(Kind::JobDone, format!("the job `{id}` is done already"))),
         }
     }
+}
+
+/// `Forbidden` where the caller signed with the secret of before its key's last rotation: whoever has that one may be the reason
+/// for the new one, and would change or outlive the key by another one that it makes or learns.
+pub(super) fn refuse_old_secret(caller: &Caller) -> Result<()> {
+    if !caller.has_old_secret {
+        return Ok(());
+    }
+    let message =
+        "the secret was replaced and is accepted for a while only: keys are made and changed with the new one";
+    Err(Error::new(Kind::Forbidden, message))
 }
 
 /// What people call a key; an empty label is none. `InvalidArgument` for one that is too long.

@@ -4,14 +4,19 @@
 //! make one later would have every face a moment after. A tenant that has lost all its keys is helped by the owner of the data folder.
 
 use super::Library;
-use super::keys::{CreateKey, fresh_key_id, fresh_secret, later, new_key_expiry, own_label, refuse_too_many};
+use super::keys::{
+    CreateKey, fresh_key_id, fresh_secret, later, new_key_expiry, own_label, refuse_old_secret, refuse_too_many,
+};
 use crate::access::{Caller, FaceSetScope, Grant, Grants, Limits, TenantUsage};
-use crate::ports::{ReportProgress, StoreReport};
-use crate::types::{AccessKey, Actor, Precondition, Tenant, TenantId, TenantName, require_path_segment};
+use crate::ports::{ChangeRef, ReportProgress, StoreReport};
+use crate::types::{AccessKey, Actor, Precondition, Revision, Tenant, TenantId, TenantName, require_path_segment};
 use crate::{Error, Kind, Result};
 
 /// How often a change of some limits is tried again because somebody else changed others meanwhile.
 const CHANGE_TRIES: usize = 8;
+
+/// Commits of a tenant that are read at once to see whether it ever had something.
+const RECORD_PAGE: usize = 100;
 
 /// Changes of a tenant's limits: `None` leaves one as it is, `Some(None)` takes it away.
 #[derive(Debug, Clone, Copy, Default)]
@@ -121,9 +126,10 @@ impl Library {
     /// Makes the first key of a tenant that has nothing yet, which lives no longer than the caller's; the answer is the only
     /// one that shows its secret. An operator's key is one with the grant `operate` alone, of the tenant
     /// [`TenantName::OF_OPERATORS`]; of those there may be more. `TenantNotFound`; `Forbidden` for a tenant that has an access
-    /// key, face sets, persons or faces; `InvalidArgument`; `CapacityExceeded`.
+    /// key, face sets, persons or faces, or whose record of changes shows that it had; `InvalidArgument`; `CapacityExceeded`.
     pub async fn create_key_of(&self, caller: &Caller, name: &TenantName, request: CreateKey) -> Result<AccessKey> {
         let tenant = self.known_tenant(caller, name).await?;
+        refuse_old_secret(caller)?;
         let grants = request.grants.unwrap_or(Grants::USUAL);
         require_lawful(grants, name)?;
         if request.face_sets.is_some() {
@@ -186,10 +192,22 @@ impl Library {
     }
 
     async fn require_nothing_yet(&self, tenant: &Tenant) -> Result<()> {
-        if self.ports.store.usage(tenant.id).await? == TenantUsage::default() {
-            return Ok(());
+        if self.ports.store.usage(tenant.id).await? != TenantUsage::default() {
+            return Err(is_in_use(&tenant.name, "has face sets, persons or faces"));
         }
-        Err(is_in_use(&tenant.name, "has face sets, persons or faces"))
+        // What it had and deleted is in its record of changes, which a key shows, and its uploads are kept for a while.
+        let mut from = Revision(0);
+        loop {
+            let page = self.ports.store.record_after(tenant.id, from, RECORD_PAGE).await?;
+            let mut changes = page.commits.iter().flat_map(|commit| &commit.changes);
+            if changes.any(|change| !matches!(change, ChangeRef::TenantMade(_) | ChangeRef::TenantChanged(_))) {
+                return Err(is_in_use(&tenant.name, "had an access key"));
+            }
+            if !page.has_more {
+                return Ok(());
+            }
+            from = page.reached;
+        }
     }
 }
 

@@ -104,22 +104,31 @@ async fn tenants_are_listed_in_stretches_by_what_stays() {
 async fn the_first_key_is_made_for_a_tenant_that_has_nothing_yet() {
     let server = server().await;
     server.operator("POST", "/tenants", json!({"name": "north"})).await;
-    let body = json!({"grants": ["manage", "read"], "label": "first"});
+    let body = json!({"grants": ["manage", "delete", "read"], "label": "first"});
     let (status, _, key) = server.operator("POST", "/tenants/north/keys", body.clone()).await;
-    assert_eq!((status, &key["grants"]), (201, &json!(["read", "manage"])), "{key}");
+    assert_eq!((status, &key["grants"]), (201, &json!(["read", "delete", "manage"])), "{key}");
     let bearer = format!("Bearer {}.{}", key["id"].as_str().unwrap(), key["secret"].as_str().unwrap());
     let stored = server.bed.store.key(AccessKeyId::new(key["id"].as_str().unwrap()).unwrap()).await.unwrap().unwrap();
     assert_eq!(stored.tenant.name.as_str(), "north");
     // The first key alone, though the tenant has no faces yet.
     refused(server.operator("POST", "/tenants/north/keys", body.clone()).await, "forbidden");
     // The new key works.
-    let request = http::Request::post("/likeness/v1/face-sets").header("authorization", bearer);
+    let request = http::Request::post("/likeness/v1/face-sets").header("authorization", bearer.as_str());
     let request =
         request.header("content-type", "application/json").body(Body::from(json!({"name": "staff"}).to_string()));
     let answer = tower::ServiceExt::oneshot(server.router.clone(), request.unwrap()).await.unwrap();
     assert_eq!(answer.status(), 201);
     refused(server.operator("POST", "/tenants/north/keys", body.clone()).await, "forbidden");
-    refused(server.operator("POST", "/tenants/nosuch/keys", body).await, "tenant_not_found");
+    refused(server.operator("POST", "/tenants/nosuch/keys", body.clone()).await, "tenant_not_found");
+    // Nor where it has deleted all it had, its key as well: its record would be shown, and its uploads used.
+    let own = |method: &str, path: &str| {
+        let request = http::Request::builder().method(method).uri(format!("/likeness/v1{path}"));
+        let request = request.header("authorization", bearer.as_str()).body(Body::empty()).unwrap();
+        tower::ServiceExt::oneshot(server.router.clone(), request)
+    };
+    assert_eq!(own("DELETE", "/face-sets/staff").await.unwrap().status(), 200);
+    assert_eq!(own("DELETE", &format!("/keys/{}", key["id"].as_str().unwrap())).await.unwrap().status(), 200);
+    refused(server.operator("POST", "/tenants/north/keys", body).await, "forbidden");
     // Secrets are shown once, so they are not kept for a repetition.
     let headers = [("idempotency-key", "k1")];
     let body = json!({"grants": ["read"]});
