@@ -15,7 +15,7 @@ use super::places::Places;
 use super::quantise::RowCodes;
 use super::rotation::Rotation;
 use super::row_file::{Epoch, RowFile, RowFiles};
-use super::segment::{NO_SLOT, NewRow, Segment};
+use super::segment::{NO_SLOT, NewRow, Segment, SharedSegment};
 
 /// A change of one gallery.
 pub(super) enum RowChange {
@@ -69,7 +69,7 @@ pub(super) struct KeptRow {
 /// # Invariants
 /// Every segment but the last is full; no segment is empty.
 struct Rows {
-    segments: Arc<Vec<Arc<Segment>>>,
+    segments: Arc<Vec<SharedSegment>>,
     dictionary: Dictionary,
     /// Of the templates; set by the first one.
     rotation: Option<Arc<Rotation>>,
@@ -82,7 +82,7 @@ struct Rows {
 /// A gallery as it was at one moment.
 #[derive(Clone)]
 pub(super) struct Snapshot {
-    pub(super) segments: Arc<Vec<Arc<Segment>>>,
+    pub(super) segments: Arc<Vec<SharedSegment>>,
     pub(super) rotation: Option<Arc<Rotation>>,
     /// Keeps what the file has of the rows as it is.
     _epoch: Arc<Epoch>,
@@ -250,7 +250,7 @@ impl Gallery {
         let known = places.get(entry.face, |place| face_at(&rows.segments, place));
         let segments = Arc::make_mut(&mut rows.segments);
         if let Some(place) = known {
-            let segment = Arc::make_mut(&mut segments[place as usize / SEGMENT_ROWS]);
+            let mut segment = segments[place as usize / SEGMENT_ROWS].change();
             segment.cells(place as usize % SEGMENT_ROWS).release(&mut rows.dictionary);
             let earlier = segment.slot(place as usize % SEGMENT_ROWS);
             segment.set(place as usize % SEGMENT_ROWS, &new).expect(UNREADABLE);
@@ -259,9 +259,14 @@ impl Gallery {
         }
         let place = rows.n_rows;
         if place.is_multiple_of(SEGMENT_ROWS) {
-            segments.push(Arc::new(Segment::new(dimensions, &self.schema, &self.backing.arena, rows.file.clone())));
+            segments.push(SharedSegment::new(Segment::new(
+                dimensions,
+                &self.schema,
+                &self.backing.arena,
+                rows.file.clone(),
+            )));
         }
-        let segment = Arc::make_mut(&mut segments[place / SEGMENT_ROWS]);
+        let mut segment = segments[place / SEGMENT_ROWS].change();
         segment.set(place % SEGMENT_ROWS, &new).expect(UNREADABLE);
         places.insert(entry.face, place_of(place));
         rows.n_rows += 1;
@@ -312,12 +317,12 @@ impl Drop for Gallery {
 }
 
 /// The face of a row.
-fn face_at(segments: &[Arc<Segment>], place: u32) -> FaceId {
+fn face_at(segments: &[SharedSegment], place: u32) -> FaceId {
     segments[place as usize / SEGMENT_ROWS].label(place as usize % SEGMENT_ROWS).face
 }
 
 /// The faces of all rows, in the order of their places.
-fn faces(segments: &[Arc<Segment>]) -> impl Iterator<Item = FaceId> + '_ {
+fn faces(segments: &[SharedSegment]) -> impl Iterator<Item = FaceId> + '_ {
     segments.iter().flat_map(|segment| (0..segment.n_rows()).map(|row| segment.label(row).face))
 }
 
@@ -359,13 +364,13 @@ fn remove(places: &mut Places, rows: &mut RwLockWriteGuard<'_, Rows>, face: Face
     let place = place as usize;
     let segments = Arc::make_mut(&mut rows.segments);
     let (last, full) = segments.split_last_mut().expect("a gallery with a row has a segment");
-    let last = Arc::make_mut(last);
+    let mut last = last.change();
     match full.get_mut(place / SEGMENT_ROWS) {
         Some(segment) => {
-            let segment = Arc::make_mut(segment);
+            let mut segment = segment.change();
             segment.cells(place % SEGMENT_ROWS).release(&mut rows.dictionary);
             retired.add(rows.file.as_ref(), segment.slot(place % SEGMENT_ROWS));
-            segment.copy_last_of(place % SEGMENT_ROWS, last).expect(UNREADABLE);
+            segment.copy_last_of(place % SEGMENT_ROWS, &last).expect(UNREADABLE);
             last.swap_remove(last_place % SEGMENT_ROWS);
         }
         None => {
@@ -374,7 +379,9 @@ fn remove(places: &mut Places, rows: &mut RwLockWriteGuard<'_, Rows>, face: Face
             last.swap_remove(place % SEGMENT_ROWS);
         }
     }
-    if last.n_rows() == 0 {
+    let is_empty = last.n_rows() == 0;
+    drop(last);
+    if is_empty {
         segments.pop();
     }
     rows.n_rows -= 1;

@@ -27,6 +27,7 @@
 mod aarch64;
 #[cfg(target_arch = "x86_64")]
 mod amx;
+pub mod at_hand;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

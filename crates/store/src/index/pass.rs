@@ -19,16 +19,15 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 
 use likeness_domain::types::Similarity;
 
 use super::best::{Best, Ranked};
 use super::columns::{Bits, Plan, SEGMENT_ROWS, bit, first_rows};
-use super::kernel::pages::{fetch_ahead, fetch_value_ahead};
-use super::kernel::{self, BatchProbes, BatchScratch, FoundRow, GROUP_ROWS, Kernel, NarrowedRow};
+use super::kernel::pages::fetch_ahead;
+use super::kernel::{self, BatchProbes, BatchScratch, FoundRow, GROUP_ROWS, Kernel, NarrowedRow, RowSizes};
 use super::quantise::ReadyProbe;
-use super::segment::{Segment, VectorBuffer};
+use super::segment::{SharedSegment, VectorBuffer};
 
 /// With at least so many probes to compare with the rows of a segment, unpacking its codes pays.
 const BATCH_MIN: usize = 4;
@@ -88,7 +87,7 @@ enum Asked {
 }
 
 impl Asked {
-    fn of(question: &Question, segment: &Segment) -> Self {
+    fn of(question: &Question, segment: &SharedSegment) -> Self {
         match &question.plan {
             _ if question.top_k == 0 => Asked::None,
             None => Asked::All,
@@ -215,6 +214,8 @@ pub(super) struct Pass<'a> {
     scratch: BatchScratch,
     list: Vec<u16>,
     is_begun: bool,
+    /// Whether more of each segment is read than its coarse plane.
+    looks_at_segments: bool,
     buffer: VectorBuffer,
     /// Why a row on disk could not be read.
     failure: Option<io::Error>,
@@ -241,35 +242,41 @@ impl<'a> Pass<'a> {
             scratch: BatchScratch::default(),
             list: Vec::new(),
             is_begun: false,
+            looks_at_segments: questions.batch.is_some()
+                || questions.questions.iter().any(|asked| asked.plan.is_some()),
             buffer: VectorBuffer::default(),
             failure: None,
         }
     }
 
     /// Looks at every row of some of the segments, which are the same in every call.
-    pub(super) fn scan(&mut self, segments: &[Arc<Segment>], range: Range<usize>) {
+    pub(super) fn scan(&mut self, segments: &[SharedSegment], range: Range<usize>) {
         for segment_idx in range {
-            if let Some(coming) = segments.get(segment_idx + SEGMENTS_AHEAD) {
-                fetch_value_ahead::<Segment>(coming);
+            // Else what is at hand is enough, but for the few segments with rows that promise a hit.
+            let looks_at_it = |coming: &&SharedSegment| self.looks_at_segments || coming.n_lines() > 1;
+            if let Some(coming) = segments.get(segment_idx + SEGMENTS_AHEAD).filter(looks_at_it) {
+                coming.fetch_ahead();
             }
             self.scan_segment(segments, segment_idx);
         }
     }
 
     /// The best of all rows looked at, for each question. An error if a row could not be read from disk.
-    pub(super) fn into_bests(mut self, segments: &[Arc<Segment>]) -> io::Result<Vec<Best>> {
+    pub(super) fn into_bests(mut self, segments: &[SharedSegment]) -> io::Result<Vec<Best>> {
         for question_idx in 0..self.bests.len() {
             self.narrow(segments, question_idx);
             self.refine(segments, question_idx);
+            // These would nearly all be read in the end: known exactly, they exclude more of the rows that wait.
+            self.settle(segments, question_idx);
             self.refine_deferred(segments, question_idx);
             self.settle(segments, question_idx);
         }
         self.failure.map_or(Ok(self.bests), Err)
     }
 
-    fn scan_segment(&mut self, segments: &[Arc<Segment>], segment_idx: usize) {
-        let segment = &*segments[segment_idx];
-        let next = segments.get(segment_idx + 1).map(|next| &**next);
+    fn scan_segment(&mut self, segments: &[SharedSegment], segment_idx: usize) {
+        let segment = &segments[segment_idx];
+        let next = segments.get(segment_idx + 1);
         let questions = self.questions;
         let n_groups = segment.n_rows().div_ceil(GROUP_ROWS);
         // The first rows fill the lists, and each makes the cutoff higher: growing steps, so that not every row is settled.
@@ -314,7 +321,7 @@ impl<'a> Pass<'a> {
     /// Several questions at once; finds rows that are not asked for as well.
     fn scan_batch(
         &mut self,
-        (segment, next): (&Segment, Option<&Segment>),
+        (segment, next): (&SharedSegment, Option<&SharedSegment>),
         groups: Range<usize>,
         (batch, asked): (&BatchProbes, &[Asked]),
     ) {
@@ -324,13 +331,13 @@ impl<'a> Pass<'a> {
         };
         self.cutoffs.clear();
         self.cutoffs.extend(self.candidates.iter().zip(asked).map(cutoff));
-        let rows = segment.batch_rows(next);
+        let rows = segment.batch_rows(segment.coarse_rows(next), next.map(|next| &**next));
         self.kernel.scan_batch(&rows, groups, batch, &self.cutoffs, &mut self.scratch, &mut self.found);
     }
 
     fn scan_all(
         &mut self,
-        (segment, next): (&Segment, Option<&Segment>),
+        (segment, next): (&SharedSegment, Option<&SharedSegment>),
         groups: Range<usize>,
         question_idx: usize,
         wanted: &Bits,
@@ -341,7 +348,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Few rows of many.
-    fn scan_listed(&mut self, segment: &Segment, groups: Range<usize>, question_idx: usize, wanted: &Bits) {
+    fn scan_listed(&mut self, segment: &SharedSegment, groups: Range<usize>, question_idx: usize, wanted: &Bits) {
         self.list.clear();
         for word_idx in groups.start / 4..groups.end.div_ceil(4) {
             let mut word = wanted[word_idx];
@@ -360,7 +367,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Makes candidates of what was found, or leaves it to be refined and has it fetched.
-    fn take_found(&mut self, segments: &[Arc<Segment>], segment_idx: usize, question_idx: usize, is_whole: bool) {
+    fn take_found(&mut self, segments: &[SharedSegment], segment_idx: usize, question_idx: usize, is_whole: bool) {
         let found = &mut self.found[question_idx];
         if is_whole {
             if !found.is_empty() {
@@ -370,7 +377,16 @@ impl<'a> Pass<'a> {
             }
             return;
         }
-        if let Some(rows) = segments[segment_idx].fifth_rows() {
+        if found.is_empty() {
+            // What the segments before left has arrived by now.
+            match self.unnarrowed[question_idx].rows.is_empty() {
+                true => self.refine(segments, question_idx),
+                false => self.narrow(segments, question_idx),
+            }
+            return;
+        }
+        let has_fifth = segments[segment_idx].n_lines() > 1;
+        if let Some(rows) = has_fifth.then(|| segments[segment_idx].fifth_rows()).flatten() {
             found.iter().for_each(|found| fetch_ahead(rows.words(found.row as usize)));
             // These are so close together that most are on a line with another.
             if let (Some(first), Some(last)) = (found.first(), found.last()) {
@@ -382,9 +398,7 @@ impl<'a> Pass<'a> {
             std::mem::swap(&mut unnarrowed.rows, &mut self.found[question_idx]);
             return;
         }
-        if !found.is_empty() {
-            self.defer(&segments[segment_idx], segment_idx, question_idx);
-        }
+        self.defer(segments[segment_idx].coarse_rows(None).sizes, segment_idx, question_idx);
         for row in &self.found[question_idx] {
             segments[segment_idx].fetch_fine_ahead(row.row as usize);
         }
@@ -399,7 +413,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Leaves those of the rows found to be refined that codes of five bits do not exclude either, and has them fetched.
-    fn narrow(&mut self, segments: &[Arc<Segment>], question_idx: usize) {
+    fn narrow(&mut self, segments: &[SharedSegment], question_idx: usize) {
         let Unrefined { segment_idx, rows } = &self.unnarrowed[question_idx];
         if rows.is_empty() {
             return;
@@ -432,10 +446,9 @@ impl<'a> Pass<'a> {
     }
 
     /// Leaves those of the rows found that promise no hit for the end of the pass.
-    fn defer(&mut self, segment: &Segment, segment_idx: usize, question_idx: usize) {
+    fn defer(&mut self, sizes: &[RowSizes], segment_idx: usize, question_idx: usize) {
         let terms = &self.questions.questions[question_idx].probe.codes.terms;
         let cutoff = self.candidates[question_idx].cutoff;
-        let sizes = segment.fine_rows().sizes;
         let deferred = &mut self.deferred[question_idx];
         self.found[question_idx].retain(|found| {
             let sizes = sizes[found.row as usize];
@@ -450,7 +463,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Forgets waiting rows that are excluded by now, and looks at the others if they are still many.
-    fn shorten_deferred(&mut self, segments: &[Arc<Segment>], question_idx: usize) {
+    fn shorten_deferred(&mut self, segments: &[SharedSegment], question_idx: usize) {
         let cutoff = self.candidates[question_idx].cutoff;
         let deferred = &mut self.deferred[question_idx];
         deferred.retain(|row| row.bound >= cutoff);
@@ -460,14 +473,14 @@ impl<'a> Pass<'a> {
     }
 
     /// Looks at the waiting rows that are not excluded by now.
-    fn refine_deferred(&mut self, segments: &[Arc<Segment>], question_idx: usize) {
+    fn refine_deferred(&mut self, segments: &[SharedSegment], question_idx: usize) {
         self.refine(segments, question_idx);
         let mut deferred = std::mem::take(&mut self.deferred[question_idx]);
         let cutoff = self.candidates[question_idx].cutoff;
         deferred.retain(|row| row.bound >= cutoff);
         // Segments twice as far ahead as what they say where to find.
         let segment_of = |row: &Deferred| &*segments[row.segment_idx as usize];
-        let fetch_segment_ahead = |row: &Deferred| fetch_value_ahead::<Segment>(segment_of(row));
+        let fetch_segment_ahead = |row: &Deferred| segment_of(row).fetch_ahead();
         let fetch_row_ahead = |row: &Deferred| segment_of(row).fetch_fine_ahead(row.found.row as usize);
         deferred.iter().take(2 * DEFERRED_AHEAD).for_each(fetch_segment_ahead);
         deferred.iter().take(DEFERRED_AHEAD).for_each(fetch_row_ahead);
@@ -485,7 +498,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Makes candidates of those rows whose fine bound reaches the cutoff.
-    fn refine(&mut self, segments: &[Arc<Segment>], question_idx: usize) {
+    fn refine(&mut self, segments: &[SharedSegment], question_idx: usize) {
         let Unrefined { segment_idx, rows } = &mut self.unrefined[question_idx];
         if rows.is_empty() {
             return;
@@ -500,7 +513,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Makes candidates of the rows near enough by the bound of their whole codes.
-    fn take_near(&mut self, segments: &[Arc<Segment>], segment_idx: usize, question_idx: usize) {
+    fn take_near(&mut self, segments: &[SharedSegment], segment_idx: usize, question_idx: usize) {
         if self.near.is_empty() {
             return;
         }
@@ -534,7 +547,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Offers the candidates, the likeliest first, and forgets them.
-    fn settle(&mut self, segments: &[Arc<Segment>], question_idx: usize) {
+    fn settle(&mut self, segments: &[SharedSegment], question_idx: usize) {
         let probe = &self.questions.questions[question_idx].probe;
         let (best, candidates) = (&mut self.bests[question_idx], &mut self.candidates[question_idx]);
         candidates.rows.sort_unstable_by(|a, b| b.bound.total_cmp(&a.bound));

@@ -14,12 +14,14 @@
 //! adds 6 to 10.
 
 use std::io;
+use std::mem::offset_of;
 use std::sync::Arc;
 
 use likeness_domain::types::FieldSchema;
 
 use super::columns::{Bits, Cells, Columns, Plan, RowLabel, SEGMENT_ROWS, first_rows};
-use super::kernel::pages::{Arena, Line, Slot, fetch_ahead, fetch_value_ahead};
+use super::kernel::at_hand::{AtHand, Planes};
+use super::kernel::pages::{Arena, Line, Slot, fetch_ahead, fetch_start_ahead, fetch_value_ahead};
 use super::kernel::{
     BatchRows, CodeLine, FIFTH_WORDS, FifthRows, FineRows, FloatLine, GROUP_ROWS, RowSizes, Rows, float_lines,
 };
@@ -50,11 +52,16 @@ pub(super) struct VectorBuffer {
 /// Lines of a segment: in memory of their own while it grows, in a slot of the arena once it has room for all its rows.
 #[derive(Debug)]
 enum Lines<T: Line> {
-    Growing(Wiped<T>),
+    /// In a box, so that a full segment's lines are few bytes: see [`Segment`].
+    Growing(Box<Wiped<T>>),
     Full(Slot<T>),
 }
 
 impl<T: Line> Lines<T> {
+    fn none(zero: T) -> Self {
+        Lines::Growing(Box::new(Wiped::new(zero)))
+    }
+
     fn get(&self) -> &[T] {
         match self {
             Lines::Growing(lines) => lines,
@@ -108,28 +115,34 @@ fn n_fifth_words(dimensions: usize) -> usize {
     }
 }
 
+/// What looks at rows need of a segment comes first and is few lines of memory, each of which is waited for.
+///
 /// # Invariants
 /// Every place at or beyond `n_rows` has zero codes and zero numbers: what was removed is overwritten. Without `floats`
 /// every row has a slot.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Segment {
-    arena: Arena,
-    file: Option<Arc<RowFile>>,
-    dimensions: usize,
     coarse: Lines<CodeLine>,
+    sizes: Lines<RowSizes>,
+    /// One for each row; their number is the number of rows.
+    labels: Vec<RowLabel>,
+    dimensions: usize,
     fine: Lines<CodeLine>,
+    fine_residuals: Lines<u16>,
     /// `None` for rows without fifth bits by themselves.
     fifth: Option<Fifth>,
     /// The vectors; `None` once the file alone has them.
     floats: Option<Lines<FloatLine>>,
     /// Places of the rows in the file; empty without one.
     slots: Vec<u32>,
-    sizes: Lines<RowSizes>,
-    fine_residuals: Lines<u16>,
-    /// One for each row; their number is the number of rows.
-    labels: Vec<RowLabel>,
     columns: Columns,
+    arena: Arena,
+    file: Option<Arc<RowFile>>,
 }
+
+/// What looks at rows need of a segment.
+const LOOKED_AT_BYTES: usize = offset_of!(Segment, floats);
 
 impl Clone for Segment {
     fn clone(&self) -> Self {
@@ -153,6 +166,20 @@ impl Clone for Segment {
     }
 }
 
+/// A segment as a gallery and its searches have it.
+pub(super) type SharedSegment = AtHand<Segment>;
+
+impl Planes for Segment {
+    fn coarse_plane(&self) -> Rows<'_> {
+        let n_lines = n_code_lines(self.dimensions);
+        Rows { coarse: self.coarse.get(), n_lines, sizes: self.sizes.get(), next_coarse: &[], next_sizes: &[] }
+    }
+
+    fn n_rows(&self) -> usize {
+        self.labels.len()
+    }
+}
+
 impl Segment {
     /// Without rows. Its vectors are in memory until it is full, or always without a file.
     pub(super) fn new(dimensions: usize, schema: &FieldSchema, arena: &Arena, file: Option<Arc<RowFile>>) -> Self {
@@ -160,14 +187,13 @@ impl Segment {
             arena: arena.clone(),
             file,
             dimensions,
-            coarse: Lines::Growing(Wiped::new(CodeLine::ZERO)),
-            fine: Lines::Growing(Wiped::new(CodeLine::ZERO)),
-            fifth: (n_fifth_words(dimensions) > 0)
-                .then(|| Fifth { bits: Lines::Growing(Wiped::new(0)), residuals: Lines::Growing(Wiped::new(0)) }),
-            floats: Some(Lines::Growing(Wiped::new(FloatLine::ZERO))),
+            coarse: Lines::none(CodeLine::ZERO),
+            fine: Lines::none(CodeLine::ZERO),
+            fifth: (n_fifth_words(dimensions) > 0).then(|| Fifth { bits: Lines::none(0), residuals: Lines::none(0) }),
+            floats: Some(Lines::none(FloatLine::ZERO)),
             slots: Vec::new(),
-            sizes: Lines::Growing(Wiped::new(RowSizes::default())),
-            fine_residuals: Lines::Growing(Wiped::new(0)),
+            sizes: Lines::none(RowSizes::default()),
+            fine_residuals: Lines::none(0),
             labels: Vec::new(),
             columns: Columns::new(schema),
         }
@@ -378,14 +404,6 @@ impl Segment {
         Ok(&buffer.lines)
     }
 
-    /// The coarse plane of all rows, filled up to whole groups. `next` is the segment that is probably scanned next.
-    pub(super) fn coarse_rows<'a>(&'a self, next: Option<&'a Segment>) -> Rows<'a> {
-        let (next_coarse, next_sizes) =
-            next.map_or_else(Default::default, |next| (next.coarse.get(), next.sizes.get()));
-        let n_lines = n_code_lines(self.dimensions);
-        Rows { coarse: self.coarse.get(), n_lines, sizes: self.sizes.get(), next_coarse, next_sizes }
-    }
-
     /// The fine plane of the same rows.
     pub(super) fn fine_rows(&self) -> FineRows<'_> {
         let n_lines = n_code_lines(self.dimensions);
@@ -399,10 +417,10 @@ impl Segment {
         Some(FifthRows { bits: fifth.bits.get(), n_lines, sizes: self.sizes.get(), residuals: fifth.residuals.get() })
     }
 
-    /// Both planes of all rows, filled up to whole groups; `next` as above.
-    pub(super) fn batch_rows<'a>(&'a self, next: Option<&'a Segment>) -> BatchRows<'a> {
+    /// Both planes of all rows, filled up to whole groups; `next` is what is probably scanned next.
+    /// `rows` is their coarse plane.
+    pub(super) fn batch_rows<'a>(&'a self, rows: Rows<'a>, next: Option<&'a Segment>) -> BatchRows<'a> {
         let next_fine = next.map_or(&[][..], |next| next.fine.get());
-        let rows = self.coarse_rows(next);
         BatchRows { rows, fine: self.fine.get(), residuals: self.fine_residuals.get(), next_fine }
     }
 
@@ -411,6 +429,11 @@ impl Segment {
         fetch_ahead(self.fine_rows().line(row));
         fetch_value_ahead(&self.sizes.get()[row]);
         fetch_value_ahead(&self.fine_residuals.get()[row]);
+    }
+
+    /// Has what looks at rows need to know of the segment fetched into the cache: where its planes are.
+    pub(super) fn fetch_ahead(&self) {
+        fetch_start_ahead(self, LOOKED_AT_BYTES);
     }
 
     /// The rows that pass; all without a plan.

@@ -30,7 +30,7 @@ fn remove(gallery: &Gallery, numbers: impl Iterator<Item = u64>) {
     gallery.apply(numbers.map(|number| RowChange::Remove(FaceId::new(number).unwrap())).collect());
 }
 
-fn segments(gallery: &Gallery) -> Arc<Vec<Arc<Segment>>> {
+fn segments(gallery: &Gallery) -> Arc<Vec<SharedSegment>> {
     gallery.snapshot([]).0.segments
 }
 

@@ -218,6 +218,12 @@ pub fn fetch_value_ahead<T>(value: &T) {
     fetch_bytes_ahead(std::ptr::from_ref(value).cast(), size_of::<T>());
 }
 
+/// The same for its first bytes.
+#[inline]
+pub fn fetch_start_ahead<T>(value: &T, n_bytes: usize) {
+    fetch_bytes_ahead(std::ptr::from_ref(value).cast(), n_bytes.min(size_of::<T>()));
+}
+
 #[inline]
 fn fetch_bytes_ahead(start: *const u8, n_bytes: usize) {
     #[cfg(target_arch = "x86_64")]

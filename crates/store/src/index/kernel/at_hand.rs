@@ -1,0 +1,187 @@
+//! Where the planes of a shared segment are, without looking at the segment.
+//!
+//! A scan comes by a thousand segments of a million rows. Each is somewhere in memory, on a page of its own, and while the
+//! scan keeps memory busy it takes the time of twenty rows to look one up, only to learn where its planes are. So that is
+//! kept in the list of segments itself, which is read from one end to the other.
+#![expect(unsafe_code, reason = "slices that are kept beside what owns them")]
+
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::{CodeLine, RowSizes, Rows};
+
+/// What has planes. They must stay where they are and as they are while nobody has it to change it, which holds for
+/// everything without interior mutability.
+pub trait Planes: Clone {
+    /// The coarse plane of all rows, filled up to whole groups, without any to come.
+    fn coarse_plane(&self) -> Rows<'_>;
+
+    /// How many rows there are.
+    fn n_rows(&self) -> usize;
+}
+
+/// Something shared, with its planes at hand.
+///
+/// # Invariants
+/// Pointers and lengths are those of `owner`'s planes, or the lengths are 0.
+#[derive(Debug)]
+pub struct AtHand<S: Planes> {
+    coarse: NonNull<CodeLine>,
+    sizes: NonNull<RowSizes>,
+    owner: Arc<S>,
+    n_coarse_lines: u32,
+    n_sizes: u32,
+    n_rows: u32,
+    n_lines: u32,
+}
+
+// SAFETY: the pointers are only read through, and what they point to is the owner's.
+unsafe impl<S: Planes + Send + Sync> Send for AtHand<S> {}
+// SAFETY: as above.
+unsafe impl<S: Planes + Send + Sync> Sync for AtHand<S> {}
+
+impl<S: Planes> Clone for AtHand<S> {
+    fn clone(&self) -> Self {
+        // What is pointed to is the same owner's.
+        Self { owner: Arc::clone(&self.owner), ..*self }
+    }
+}
+
+impl<S: Planes> AtHand<S> {
+    /// Of something that nobody else has.
+    pub fn new(owner: S) -> Self {
+        let (coarse, sizes) = (NonNull::dangling(), NonNull::dangling());
+        let owner = Arc::new(owner);
+        let mut at_hand = Self { coarse, sizes, owner, n_coarse_lines: 0, n_sizes: 0, n_rows: 0, n_lines: 0 };
+        at_hand.find();
+        at_hand
+    }
+
+    fn find(&mut self) {
+        let rows = self.owner.coarse_plane();
+        let n = |n: usize| u32::try_from(n).expect("a segment is far smaller");
+        (self.n_coarse_lines, self.n_sizes) = (n(rows.coarse.len()), n(rows.sizes.len()));
+        (self.n_rows, self.n_lines) = (n(self.owner.n_rows()), n(rows.n_lines));
+        (self.coarse, self.sizes) = (NonNull::from(rows.coarse).cast(), NonNull::from(rows.sizes).cast());
+    }
+
+    fn forget(&mut self) {
+        (self.n_coarse_lines, self.n_sizes, self.n_rows) = (0, 0, 0);
+    }
+
+    /// How many rows there are.
+    #[inline]
+    pub fn n_rows(&self) -> usize {
+        self.n_rows as usize
+    }
+
+    /// Lines of a row.
+    #[inline]
+    pub fn n_lines(&self) -> usize {
+        self.n_lines as usize
+    }
+
+    /// The coarse plane of all rows, filled up to whole groups. `next` is what is probably scanned next.
+    #[inline]
+    pub fn coarse_rows<'a>(&'a self, next: Option<&'a Self>) -> Rows<'a> {
+        let (next_coarse, next_sizes) = next.map_or_else(Default::default, Self::slices);
+        let (coarse, sizes) = self.slices();
+        Rows { coarse, n_lines: self.n_lines(), sizes, next_coarse, next_sizes }
+    }
+
+    #[inline]
+    fn slices(&self) -> (&[CodeLine], &[RowSizes]) {
+        // SAFETY: these are slices that the owner has, which lives as long as `self` and is not changed meanwhile: that
+        // takes `change`, which takes `self` alone and leaves lengths of 0 until it ends. Others who share the owner copy
+        // it before they change it.
+        unsafe {
+            (
+                std::slice::from_raw_parts(self.coarse.as_ptr(), self.n_coarse_lines as usize),
+                std::slice::from_raw_parts(self.sizes.as_ptr(), self.n_sizes as usize),
+            )
+        }
+    }
+
+    /// Lets it be changed; it is copied first if it is shared.
+    pub fn change(&mut self) -> Change<'_, S> {
+        self.forget();
+        Arc::make_mut(&mut self.owner);
+        Change(self)
+    }
+}
+
+impl<S: Planes> Deref for AtHand<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.owner
+    }
+}
+
+/// A change under way: until it is dropped, nothing is at hand.
+#[derive(Debug)]
+pub struct Change<'a, S: Planes>(&'a mut AtHand<S>);
+
+impl<S: Planes> Deref for Change<'_, S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.0.owner
+    }
+}
+
+impl<S: Planes> DerefMut for Change<'_, S> {
+    fn deref_mut(&mut self) -> &mut S {
+        Arc::make_mut(&mut self.0.owner)
+    }
+}
+
+impl<S: Planes> Drop for Change<'_, S> {
+    fn drop(&mut self) {
+        self.0.find();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    struct Owner {
+        codes: Vec<CodeLine>,
+        bounds: Vec<RowSizes>,
+    }
+
+    impl Planes for Owner {
+        fn coarse_plane(&self) -> Rows<'_> {
+            Rows { coarse: &self.codes, n_lines: 1, sizes: &self.bounds, next_coarse: &[], next_sizes: &[] }
+        }
+
+        fn n_rows(&self) -> usize {
+            self.codes.len()
+        }
+    }
+
+    #[test]
+    fn what_is_at_hand_is_what_the_owner_has_after_every_change_and_copies_keep_theirs() {
+        let mut first = AtHand::new(Owner { codes: Vec::new(), bounds: Vec::new() });
+        assert_eq!((first.n_rows(), first.coarse_rows(None).coarse.len()), (0, 0));
+        for n_rows in 1..100_u8 {
+            let before = first.clone();
+            let mut change = first.change();
+            // Grows into other memory again and again.
+            change.codes.push(CodeLine([n_rows; 64]));
+            change.bounds.push(RowSizes::from_bits(u32::from(n_rows)));
+            drop(change);
+            assert_eq!((before.n_rows(), first.n_rows()), (usize::from(n_rows) - 1, usize::from(n_rows)));
+            let rows = first.coarse_rows(Some(&before));
+            assert_eq!((rows.coarse, rows.sizes), (&first.codes[..], &first.bounds[..]));
+            assert_eq!((rows.next_coarse, rows.next_sizes), (&before.codes[..], &before.bounds[..]));
+            assert_eq!(rows.next_coarse.as_ptr(), before.codes.as_ptr(), "a copy was given other memory");
+        }
+        // A change that is never ended leaves nothing to be read.
+        std::mem::forget(first.change());
+        assert_eq!((first.n_rows(), first.coarse_rows(None).coarse.len()), (0, 0));
+    }
+}
