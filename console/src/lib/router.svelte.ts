@@ -4,7 +4,11 @@ const BASE = "/console";
 
 const here = $state({ path: "/", query: new URLSearchParams() });
 
+/** The address of what is shown. */
+let address = "";
+
 function read(): void {
+  address = location.pathname + location.search;
   here.path = decodePath(location.pathname.slice(BASE.length)) || "/";
   here.query = new URLSearchParams(location.search);
 }
@@ -14,7 +18,30 @@ function decodePath(path: string): string {
 }
 
 read();
-addEventListener("popstate", read);
+
+/** What a page would lose, as a question to the reader; `undefined` where there is nothing. */
+let losing: (() => string | undefined) | undefined;
+
+/** Has the reader asked before they leave a page that holds their work. Ends with the function that is returned. */
+export function askBeforeLeaving(question: () => string | undefined): () => void {
+  const onUnload = (event: BeforeUnloadEvent) => question() && event.preventDefault();
+  losing = question;
+  addEventListener("beforeunload", onUnload);
+  return () => {
+    losing = undefined;
+    removeEventListener("beforeunload", onUnload);
+  };
+}
+
+function mayLeave(): boolean {
+  const question = losing?.();
+  return !question || confirm(question);
+}
+
+addEventListener("popstate", () => {
+  if (mayLeave()) read();
+  else history.pushState(null, "", address);
+});
 
 export function path(): string {
   return here.path;
@@ -68,6 +95,7 @@ export function onLinkClick(event: MouseEvent): void {
   if (link.pathname !== BASE && !link.pathname.startsWith(`${BASE}/`)) return;
   if (link.hash && link.pathname === location.pathname) return;
   event.preventDefault();
+  if (!mayLeave()) return;
   go(link.pathname + link.search);
   // A screen reader should start where the new page starts.
   requestAnimationFrame(() => document.querySelector<HTMLElement>("main")?.focus({ preventScroll: true }));

@@ -192,6 +192,38 @@ def test_a_picture_after_one_that_cannot_be_shown_is_shown(visit, library, photo
     one.problems = [problem for problem in one.problems if "42" not in problem and "400" not in problem]
 
 
+def test_leaving_what_was_looked_over_asks(visit, library, photos, tmp_path):
+    """Choices and names made by hand went without a word."""
+    (tmp_path / "anna.jpg").write_bytes(photos.P1)
+    one = visit()
+    page = one.sign_in(library)
+    one.visit("/sets/staff")
+    page.get_by_role("link", name="Enrol", exact=True).click()
+    one.choose_files(tmp_path / "anna.jpg")
+    page.get_by_placeholder("Who is it?").fill("Anna")
+    asked = []
+    answers = iter([False, False, True])
+
+    def answer(dialog):
+        asked.append(dialog.message)
+        dialog.accept() if next(answers) else dialog.dismiss()
+
+    page.on("dialog", answer)
+    page.get_by_role("link", name="Persons").click()
+    expect(page.get_by_placeholder("Who is it?")).to_have_value("Anna")
+    page.evaluate("history.back()")
+    page.wait_for_url("**/sets/staff/enrol")
+    expect(page.get_by_placeholder("Who is it?")).to_have_value("Anna")
+    page.get_by_role("link", name="Persons").click()
+    expect(page.get_by_role("heading", name="Persons")).to_be_visible()
+    assert len(asked) == 3 and "not enrolled yet" in asked[0]
+    # Where nothing is lost, nothing is asked.
+    one.visit("/sets/staff/enrol")
+    page.get_by_role("link", name="Persons").click()
+    expect(page.get_by_role("heading", name="Persons")).to_be_visible()
+    assert len(asked) == 3
+
+
 def test_what_is_refused_says_why(visit, server, key, photos, tmp_path):
     call(server, key, "POST", "/face-sets", {"name": "staff"})
     nobody = tmp_path / "nobody.jpg"
@@ -499,7 +531,9 @@ def test_a_phone_scrolls_in_one_direction(visit, library):
     page.get_by_role("button", name="Menu").click()
     expect(page.get_by_role("link", name="Face sets")).to_be_visible()
     one.shot("menu-phone")
+    page.keyboard.press("Tab")
     page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Menu")).to_be_focused()
 
 
 @pytest.mark.parametrize("width", [1920, 2200])
