@@ -208,6 +208,8 @@ export interface Options {
   body?: Blob | FormData;
   signal?: AbortSignal;
   headers?: Record<string, string>;
+  /** Whether it does not matter for whom this page was made. */
+  isForAnybody?: boolean;
 }
 
 /** Called when a call is refused because nobody is signed in any more. */
@@ -215,6 +217,13 @@ let onSignedOut: () => void = () => {};
 
 export function whenSignedOut(then: () => void): void {
   onSignedOut = then;
+}
+
+/** For whom this page was made, as the server is told; empty where nobody is signed in. */
+let pageOf = "";
+
+export function pageIsOf(who: string): void {
+  pageOf = who;
 }
 
 /** The path of an operation below the prefix, its segments encoded. */
@@ -247,6 +256,8 @@ export async function send(method: string, path: string, options: Options = {}):
   const query = new URLSearchParams(words.map(([name, value]) => [name, String(value)])).toString();
   // Another site's page cannot send this header, so the server knows that the request is the console's.
   const headers: Record<string, string> = { "x-likeness-csrf": "1", ...options.headers };
+  // Another tab may have signed in as somebody else: then the server refuses what this page would change there.
+  if (pageOf && !options.isForAnybody) headers["x-likeness-session"] = pageOf;
   let body: BodyInit | undefined = options.body;
   if (options.json !== undefined) {
     headers["content-type"] = "application/json";

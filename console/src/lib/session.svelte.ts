@@ -1,6 +1,6 @@
 /** Who is signed in. The proof is a cookie that no script can read; the page knows only what the server says of it. */
 
-import { ApiError, call, whenSignedOut } from "./api";
+import { ApiError, call, pageIsOf, whenSignedOut } from "./api";
 import { forgetPortraits } from "./portraits.svelte";
 
 export type Grant = "read" | "search" | "enrol" | "delete" | "manage" | "templates";
@@ -22,11 +22,40 @@ const state = $state<{ session: Session | null | undefined; ended: boolean; isLi
   isLinkUsed: false,
 });
 
+/** Takes somebody as signed in, or nobody; what was shown to another one is gone. */
+function become(session: Session | null): void {
+  if (!session) forgetPortraits();
+  pageIsOf(session ? whoIs(session) : "");
+  state.session = session;
+}
+
+function whoIs({ key, tenant }: Session): string {
+  return key ? key.id : `owner:${tenant}`;
+}
+
 whenSignedOut(() => {
   if (state.session) state.ended = true;
-  forgetPortraits();
-  state.session = null;
+  become(null);
 });
+
+/** Tells the other tabs of this browser, which have one cookie together, that somebody signed in or out. */
+const tabs = new BroadcastChannel("likeness.session");
+tabs.onmessage = () => void follow();
+addEventListener("visibilitychange", () => !document.hidden && void follow());
+
+/** Looks whether this page is still that of who is signed in. */
+async function follow(): Promise<void> {
+  if (!state.session) return;
+  const found = await call<Partial<Session>>("GET", "/session", { query: { if_any: true }, isForAnybody: true }).catch(() => undefined);
+  if (!state.session || !found) return;
+  if (found.tenant === undefined) {
+    state.ended = true;
+    become(null);
+  } else if (whoIs(found as Session) !== whoIs(state.session)) {
+    become(null);
+    location.reload();
+  }
+}
 
 /** `undefined` while it is asked for, `null` if nobody is signed in. */
 export function session(): Session | null | undefined {
@@ -48,7 +77,7 @@ export async function load(ticket: string | null): Promise<void> {
     if (ticket) return await signIn({ ticket });
     // Nobody is an empty answer: browsers report a refusal in their console.
     const found = await call<Partial<Session>>("GET", "/session", { query: { if_any: true } });
-    state.session = found.tenant === undefined ? null : (found as Session);
+    become(found.tenant === undefined ? null : (found as Session));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     state.session = null;
@@ -69,7 +98,8 @@ export function loadFailure(): unknown {
 }
 
 export async function signIn(proof: { key: string } | { ticket: string }): Promise<void> {
-  state.session = await call<Session>("POST", "/session", { json: proof });
+  become(await call<Session>("POST", "/session", { json: proof }));
+  tabs.postMessage("signed in");
   state.ended = state.isLinkUsed = false;
   state.failure = undefined;
 }
@@ -78,8 +108,8 @@ export async function signOut(): Promise<void> {
   try {
     await call("DELETE", "/session");
   } finally {
-    forgetPortraits();
-    state.session = null;
+    become(null);
+    tabs.postMessage("signed out");
     state.ended = false;
   }
 }

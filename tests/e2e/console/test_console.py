@@ -94,6 +94,40 @@ def test_the_owner_s_link_is_good_once(visit, server, key):
     second.problems = [problem for problem in second.problems if "401" not in problem]
 
 
+def test_another_tab_that_signs_in_otherwise_takes_this_one_along(visit, server, library):
+    """Finding of a fresh user: what one tab showed of one tenant was deleted in another's, by the cookie of a second tab."""
+    other = harness.Key(**json.loads(harness.run("key", "create", "--data", server.data, "--tenant", f"{library.tenant}-other", "--json").stdout))
+    call(server, other, "POST", "/persons", {"key": "anna", "name": "Another Anna"})
+    one = visit()
+    page = one.sign_in(library)
+    one.visit("/persons/anna")
+    expect(page.get_by_role("heading", name="Anna Example")).to_be_visible()
+    second = one.context.new_page()
+    second.goto(f"{server.url}/console/compare")
+    second.get_by_role("button", name="Sign out").click()
+    # Whoever signs out does so everywhere.
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert "Anna Example" not in page.content()
+    second.locator("input[type=password]").fill(f"{library.id}.{library.secret}")
+    second.keyboard.press("Enter")
+    expect(second.locator("aside")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Anna Example")).to_be_visible()
+    # A tab that hears nothing of it, as one that the browser has put to sleep: its request is refused.
+    second.evaluate("BroadcastChannel.prototype.postMessage = () => {}")
+    second.get_by_role("button", name="Sign out").click()
+    second.locator("input[type=password]").fill(f"{other.id}.{other.secret}")
+    second.keyboard.press("Enter")
+    expect(second.locator("aside")).to_contain_text(other.tenant)
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("textbox").fill("anna")
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert call(server, other, "GET", "/persons/anna")["name"] == "Another Anna"
+    assert call(server, library, "GET", "/persons/anna")["name"] == "Anna Example"
+    one.problems = [problem for problem in one.problems if "401" not in problem]
+
+
 def test_an_empty_folder_gets_a_tenant_and_a_console(browser, server, tmp_path):
     """`server` is named so that this is skipped as well where the binary has no console."""
     without = harness.run("console", "--data", tmp_path / "none", check=False)
@@ -1010,8 +1044,19 @@ def test_a_key_is_made_and_its_secret_shown_once(visit, server, library):
     made = harness.Key(access_key_id=whole.split(".")[0], access_key_secret=whole.split(".", 1)[1])
     assert len(call(server, made, "GET", "/face-sets")["face_sets"]) == 1
     assert call(server, made, "POST", "/face-sets", {"name": "x"}) == (403, "forbidden")
+    # What is shown once does not go with a key that is pressed by habit.
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("ID.SECRET")).to_be_visible()
     page.get_by_role("button", name="I have kept it").click()
     expect(page.get_by_role("row", name=re.compile("front desk"))).to_be_visible()
+    # The key one is signed in with is not switched off by one click, which nothing here could undo.
+    page.get_by_role("row", name=re.compile("signed in with")).get_by_role("button", name="Disable").click()
+    asking = page.get_by_role("dialog")
+    expect(asking).to_contain_text("the key that you are signed in with")
+    expect(asking.get_by_role("button", name="Disable")).to_be_disabled()
+    page.keyboard.press("Escape")
+    assert call(server, library, "GET", "/face-sets")["face_sets"]
     assert made.secret not in page.content()
 
 

@@ -91,6 +91,7 @@ impl Authenticate for Bearer {
                 let session = self.sessions.of(&head.headers).await?;
                 let session = session.ok_or_else(|| refused("the session is over, sign in again"))?;
                 sessions::check_origin(head)?;
+                sessions::check_page(head, &session.of)?;
                 match session.of {
                     SessionOf::Key(key) => *key,
                     SessionOf::Owner(tenant) => return Ok(Caller::owner(&tenant, request_id)),

@@ -21,6 +21,7 @@ use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::errors::AUTHORIZATION;
 use crate::http::signing::{hex, same, text};
 
 /// Name of the cookie.
@@ -29,6 +30,10 @@ pub(super) const COOKIE: &str = "likeness_session";
 /// A header whose presence proves that a page of ours made the request: another site's page may not send it without asking
 /// this server first, which never allows it.
 pub const CSRF_HEADER: &str = "x-likeness-csrf";
+
+/// A header in which a page says for whom it was made: the id of a key, or [`OWNER`] and a tenant.
+const SESSION_HEADER: &str = "x-likeness-session";
+const OWNER: &str = "owner:";
 
 /// A session that is not used for so long is over.
 pub(super) const IDLE_MS: i64 = 30 * 60 * 1000;
@@ -250,6 +255,21 @@ pub(super) fn check_origin(head: &Parts) -> Result<(), Error> {
     }
     let message = format!("a request that changes something with a session needs the header `{CSRF_HEADER}: 1`");
     Err(Error::new(Kind::Forbidden, message).with_field("origin"))
+}
+
+/// Refuses a request of a page that was made for somebody else than the cookie stands for by now: another tab of the browser
+/// has signed in, and what the page shows is not what its request would change.
+pub(super) fn check_page(head: &Parts, of: &SessionOf) -> Result<(), Error> {
+    let Some(named) = text(&head.headers, SESSION_HEADER) else { return Ok(()) };
+    let is_it = match of {
+        SessionOf::Key(key) => named == key.id.to_string(),
+        SessionOf::Owner(tenant) => named.strip_prefix(OWNER).is_some_and(|name| name == tenant.name.to_string()),
+    };
+    if is_it {
+        return Ok(());
+    }
+    let message = format!("`{SESSION_HEADER}` names somebody else than is signed in by now");
+    Err(Error::new(Kind::Forbidden, message).with_field(AUTHORIZATION))
 }
 
 /// Id and secret of an `Authorization` header.

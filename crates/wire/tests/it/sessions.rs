@@ -266,3 +266,19 @@ fn who_asks_whether_anybody_is_signed_in_is_not_refused() {
     assert_eq!(asked(&[("cookie", &pair)]), (204, 0));
     assert_eq!(server.send("GET", "/session", &[], Value::Null).0, 401, "not asked so, it is refused as ever");
 }
+
+/// The console in two tabs: what one shows is not what a request of it would change once the other has signed in.
+#[test]
+fn a_page_made_for_one_key_changes_nothing_with_another() {
+    let server = Server::new();
+    let pair = server.sign_in();
+    let as_page_of = |who: &str| {
+        let headers = [("cookie", pair.as_str()), ("x-likeness-csrf", "1"), ("x-likeness-session", who)];
+        server.send("POST", "/face-sets", &headers, json!({"name": "staff"}))
+    };
+    for other in ["AnotherKey01", "owner:acme"] {
+        let (status, _, answer) = as_page_of(other);
+        assert_eq!((status, &answer["error"]["code"]), (401, &json!("unauthenticated")), "{answer}");
+    }
+    assert_eq!(as_page_of(KEY).0, 201);
+}
