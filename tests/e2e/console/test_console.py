@@ -1033,6 +1033,22 @@ def test_undoing_a_merge_gives_a_person_without_faces_back(visit, server, librar
     assert (found["name"], found["note"], found["face_sets"]) == ("Tempo", "a note", ["lobby"])
 
 
+def test_photographs_of_a_person_are_added_each_for_itself(visit, server, library, photos, tmp_path):
+    """Finding of a fresh user: after one that was refused none was sent, and nothing said which."""
+    files = {"group.jpg": harness.portrait("obama_and_biden.jpg").read_bytes(), "nobody.jpg": photos.nobody, "again.jpg": photos.P2}
+    for name, image in files.items():
+        (tmp_path / name).write_bytes(image)
+    one = visit()
+    page = one.sign_in(library)
+    one.visit("/persons/anna")
+    one.choose_files(*(tmp_path / name for name in files))
+    alert = page.get_by_role("alert").filter(has_text="2 not enrolled")
+    expect(alert).to_contain_text("group.jpg")
+    expect(alert).to_contain_text("nobody.jpg")
+    expect(page.get_by_role("checkbox", name=re.compile("^Face"))).to_have_count(2)
+    one.problems = [problem for problem in one.problems if "422" not in problem]
+
+
 def test_a_key_is_made_and_its_secret_shown_once(visit, server, library):
     one = visit()
     page = one.sign_in(library)
