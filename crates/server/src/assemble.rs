@@ -28,7 +28,7 @@ use likeness_wire::native::{self, Native, OwnerOfTheFolder, ServerFacts};
 use likeness_wire::{ReadyCheck, Services};
 
 use crate::cli::progress::InstallProgress;
-use crate::config::{Config, General};
+use crate::config::{Config, General, read_secret};
 use crate::fetch::{self, HttpFetcher};
 use crate::guard;
 use crate::milvus;
@@ -278,12 +278,7 @@ fn database(config: &Config) -> Result<postgres::Address, Error> {
 #[cfg(feature = "postgres")]
 fn database_at(config: &Config, address: &str) -> Result<postgres::Address, Error> {
     let password = match &config.general.store_password_file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                refused(format!("`store_password_file` {} cannot be read: {error}", path.display()))
-            })?;
-            Some(text.trim_end_matches(['\n', '\r']).to_owned())
-        }
+        Some(path) => Some(read_secret("store_password_file", path)?),
         None => std::env::var("PGPASSWORD").ok().filter(|password| !password.is_empty()),
     };
     postgres::Address::parse(address, password.as_deref())

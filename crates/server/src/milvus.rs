@@ -55,15 +55,13 @@ pub(crate) fn of_store(config: &Config) -> Result<Option<likeness_store::milvus:
 
     use likeness_store::milvus::{Address, Settings as OfStore};
 
+    use crate::config::read_secret;
+
     let Settings { url, database, token_file, ca_file, from_faces, look_every_ms } = &config.milvus;
     let Some(Endpoint(url)) = url else { return Ok(None) };
     check(config)?;
     let token = match token_file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| refused(format!("`milvus.token_file` {} cannot be read: {error}", path.display())))?;
-            Some(text.trim_end_matches(['\n', '\r']).to_owned())
-        }
+        Some(path) => Some(read_secret("milvus.token_file", path)?),
         None => std::env::var("LIKENESS_MILVUS_TOKEN").ok().filter(|token| !token.is_empty()),
     };
     let address = Address::parse(url, token.as_deref(), ca_file.as_deref())?;

@@ -181,6 +181,9 @@ async fn check(args: CheckArgs, config: &Config) -> Outcome {
         let rows: Vec<Vec<String>> = found.iter().map(cells).collect();
         table::lines(&columns, &rows).iter().for_each(terminal::data);
     }
+    if !is_same {
+        terminal::message("rows that differ: `likeness milvus rebuild TENANT FACE_SET` copies a face set anew");
+    }
     Ok(if is_same { Verdict::Done } else { Verdict::No })
 }
 

@@ -9,7 +9,9 @@ pub(crate) mod show;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -200,6 +202,7 @@ impl Config {
         };
         let origin = |name| raw.get(name).map_or(&Origin::Default, |(_, origin)| origin);
         let config = read().map_err(|Refused { name, text, accepted }| {
+            let text = without_password(&text);
             refused(format!("`{name}` is `{text}` ({}), expected {accepted}", origin(name)))
         })?;
         let General { listen, listen_operations, .. } = &config.general;
@@ -263,4 +266,27 @@ pub(crate) fn resolve(
         .overruled_by(from_file)
         .overruled_by(RawConfig::from_env(&variables)?)
         .overruled_by(flags))
+}
+
+/// The one line of a file with a password, which the setting `name` names.
+pub(crate) fn read_secret(name: &str, path: &Path) -> Result<String, Error> {
+    const BYTES_MAX: u64 = 64 << 10;
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(BYTES_MAX + 1).read_to_string(&mut text));
+    let cannot = |why: &dyn std::fmt::Display| refused(format!("`{name}` {} cannot be read: {why}", path.display()));
+    match read {
+        Err(error) => Err(cannot(&error)),
+        Ok(_) if text.len() as u64 > BYTES_MAX => Err(cannot(&format!("it is longer than {BYTES_MAX} bytes"))),
+        Ok(_) => Ok(text.trim_end_matches(['\n', '\r']).to_owned()),
+    }
+}
+
+/// An address as it may be shown: refused ones with a password end in logs.
+fn without_password(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else { return Cow::Borrowed(text) };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((user, host)) if user.contains(':') => Cow::Owned(format!("{scheme}://***@{host}{path}")),
+        _ => Cow::Borrowed(text),
+    }
 }

@@ -284,6 +284,14 @@ fn mistakes_name_the_setting_its_origin_and_the_cure() {
             error: unknown environment variable LIKENESS_QUEUEMAX
               hint: did you mean LIKENESS_QUEUE_MAX?"#]],
     );
+    // A password that stands where it is refused is not shown either.
+    check_refused(
+        "store = 'postgres://likeness:s3cret@db.example/likeness'",
+        &[],
+        expect![
+            "error: `store` is `postgres://***@db.example/likeness` (file likeness.toml), expected postgres://USER@HOST:PORT/DATABASE without a password"
+        ],
+    );
     check_refused("queue_max = 0", &[], expect!["error: `queue_max` is `0` (file likeness.toml), expected 1 to 65536"]);
     check_refused(
         "",

@@ -86,6 +86,16 @@ impl Client {
         self.channel.address()
     }
 
+    /// See [`Channel::n_connections`].
+    pub(super) fn n_connections(&self) -> u64 {
+        self.channel.n_connections()
+    }
+
+    /// See [`Channel::is_new`].
+    pub(super) fn is_new(&self, within: Duration) -> bool {
+        self.channel.is_new(within)
+    }
+
     /// The server's version; also whether it is there.
     pub(super) async fn version(&self) -> Outcome<String> {
         let answer: VersionAnswer = self.channel.call("GetVersion", &VersionRequest {}, self.deadline).await?;

@@ -3,8 +3,9 @@
 //! Of gRPC this is what Milvus' protocol needs: a message there, a message back, a deadline.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -134,15 +135,37 @@ impl Address {
 pub(super) struct Channel {
     address: Address,
     connected: Mutex<Option<SendRequest<Bytes>>>,
+    n_connections: AtomicU64,
+    connected_at: std::sync::Mutex<Option<Instant>>,
 }
 
 impl Channel {
     pub(super) fn new(address: Address) -> Self {
-        Self { address, connected: Mutex::new(None) }
+        Self {
+            address,
+            connected: Mutex::new(None),
+            n_connections: AtomicU64::new(0),
+            connected_at: std::sync::Mutex::new(None),
+        }
     }
 
     pub(super) fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Connections that were made so far: whoever sees another number cannot know what became of the process behind the one
+    /// before.
+    pub(super) fn n_connections(&self) -> u64 {
+        self.n_connections.load(Ordering::SeqCst)
+    }
+
+    /// Whether the connection was made in place of another one, and so short a while ago.
+    pub(super) fn is_new(&self, within: Duration) -> bool {
+        if self.n_connections() < 2 {
+            return false;
+        }
+        let connected_at = *self.connected_at.lock().unwrap_or_else(PoisonError::into_inner);
+        connected_at.is_some_and(|at| at.elapsed() < within)
     }
 
     /// Calls a method of Milvus' service and checks the status in its answer.
@@ -248,6 +271,8 @@ impl Channel {
         };
         let sender = sender.map_err(|error| away(std::io::Error::other(error)))?;
         let sender = sender.ready().await.map_err(|error| away(std::io::Error::other(error)))?;
+        *self.connected_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.n_connections.fetch_add(1, Ordering::SeqCst);
         *connected = Some(sender.clone());
         Ok(sender)
     }

@@ -10,6 +10,10 @@
 //! those rows as the truth has them by now, deletes those that are gone, and then moves the position ([`outbox`]). A crash
 //! anywhere between leaves the position behind what Milvus has; writing the same again ends in the same rows.
 //!
+//! **Milvus' crashes.** What Milvus confirms may be in its memory only, where its log is not as durable as ours. So it is told
+//! now and then to write its files, up to a position that is kept as well ([`truth::Outbox::flushed`]), and after each new
+//! connection the outbox begins from there once more: searches are overlaid from there, too, until it has caught up.
+//!
 //! **Reads.** Milvus is asked for what it had at the position ([`truth::Outbox::seen`], its own clock), so no search waits
 //! for its clock to move on. Later changes come from the tail, row by row and exactly; a node whose tail does not reach back
 //! to the position reads the rest from the record, up to a bound, and refuses beyond it ("try again"). Milvus' candidates,
@@ -82,6 +86,12 @@ pub struct Settings {
     pub deadline: Duration,
     /// How often it is looked which sets are large by now, and whether Milvus still has its collections.
     pub look_every: Duration,
+    /// How often Milvus is told to write what it has confirmed to its files. What came since is written to it again when its
+    /// process may have ended, which a new connection means.
+    pub flush_every: Duration,
+    /// For how long nothing is written to a Milvus that was connected to anew: it may be starting, and some lose then what
+    /// they confirm. Searches are overlaid from what is in its files for six times as long.
+    pub settling: Duration,
     /// How long a search may scan the truth where Milvus' candidates do not suffice.
     pub scan_max: Duration,
 }
@@ -96,6 +106,8 @@ impl Settings {
             tail_rows_max: 50_000,
             deadline: Duration::from_secs(5),
             look_every: Duration::from_secs(5),
+            flush_every: Duration::from_secs(60),
+            settling: Duration::from_secs(10),
             scan_max: Duration::from_secs(20),
         }
     }
@@ -176,6 +188,17 @@ struct Shared {
     wake: Notify,
     /// When it was looked last whether the collections are there.
     looked_at: Mutex<Option<Instant>>,
+    flushes: Mutex<Flushes>,
+}
+
+/// What is known of Milvus' files.
+struct Flushes {
+    /// When it was told last to write to them.
+    at: Instant,
+    /// Connections to Milvus when it was certain what it has; `None` in a process that has yet to find out.
+    n_connections: Option<u64>,
+    /// Of sets that are being copied: the place up to which rows are in the files.
+    copied: HashMap<FaceSetId, u64>,
 }
 
 impl Shared {
@@ -193,6 +216,15 @@ impl Shared {
         // Commits are applied meanwhile: what was loaded before them is older, which does no harm.
         let _turn = self.turn.lock().await;
         self.adopt(loaded).await
+    }
+
+    /// What Milvus has for certain: on a new connection that is what is in its files, until the node that writes to it has
+    /// told it the rest once more.
+    fn certain(&self, outbox: &Outbox) -> truth::Position {
+        match self.client.is_new(self.settings.settling * 6) && outbox.flushed.revision < outbox.position.revision {
+            true => outbox.flushed,
+            false => outbox.position,
+        }
     }
 
     async fn load(&self) -> Result<(Outbox, Vec<LargeSet>)> {
@@ -213,7 +245,8 @@ impl Shared {
             }
             // An older state may come after a newer one, when the database was promoted; tails then begin too late, which
             // searches notice.
-            state.tails.values_mut().for_each(|tail| tail.trim(outbox.position.revision));
+            let certain = self.certain(&outbox).revision;
+            state.tails.values_mut().for_each(|tail| tail.trim(certain));
             state.outbox = outbox;
             let chosen = &state.outbox.chosen;
             match state.is_filling {
@@ -319,6 +352,7 @@ impl MilvusIndex {
             turn: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             looked_at: Mutex::default(),
+            flushes: Mutex::new(Flushes { at: Instant::now(), n_connections: None, copied: HashMap::new() }),
         };
         Self { shared: Arc::new(shared), runtime }
     }

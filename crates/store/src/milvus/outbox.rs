@@ -4,7 +4,7 @@
 //! things, ends in the same rows. The position is saved after Milvus has confirmed, never before.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use likeness_domain::Result;
@@ -16,7 +16,7 @@ use super::client::{Row, field};
 use super::expression::{face_of, key_of, values_of};
 use super::grpc::Fault;
 use super::truth::{COPIED, LogPage, Outbox, OutboxSet, Place, RowPage, Stage, Touched};
-use super::{Differences, REST, Shared};
+use super::{Differences, Flushes, REST, Shared};
 
 /// Commits read at once.
 const LOG_COMMITS: usize = 512;
@@ -51,6 +51,10 @@ impl Shared {
     /// Does the next piece of what is to be done; false if there was nothing. For the node that leads.
     pub(super) async fn step(&self) -> Result<bool> {
         let mut outbox = self.truth.load().await?;
+        self.go_back_if_in_doubt(&mut outbox).await?;
+        if self.client.is_new(self.settings.settling) {
+            return Ok(false);
+        }
         let mut has_worked = self.begin_anew_as_asked(&mut outbox).await?;
         has_worked |= self.give_up_as_asked(&mut outbox).await?;
         if self.is_time_to_look() {
@@ -62,7 +66,68 @@ impl Shared {
         }
         has_worked |= self.ship(&mut outbox).await?;
         has_worked |= self.fill(&mut outbox).await?;
+        if !has_worked {
+            self.flush_in_time(&mut outbox).await?;
+        }
         Ok(has_worked)
+    }
+
+    fn flushes(&self) -> MutexGuard<'_, Flushes> {
+        self.flushes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new connection: Milvus' process may be another one, which has what the one before had written to its files.
+    async fn go_back_if_in_doubt(&self, outbox: &mut Outbox) -> Result<()> {
+        let n_connections = self.client.n_connections();
+        let before = self.flushes().n_connections;
+        if before == Some(n_connections) {
+            return Ok(());
+        }
+        let mut goes_back = outbox.flushed.revision < outbox.position.revision && !outbox.sets.is_empty();
+        if goes_back {
+            outbox.position = outbox.flushed;
+        }
+        if before.is_some_and(|n| n > 0) {
+            let copied = self.flushes().copied.clone();
+            for (face_set, set) in outbox.sets.iter_mut().filter(|(_, set)| set.stage != Stage::Served) {
+                let sure = copied.get(face_set).copied().unwrap_or(0);
+                goes_back |= sure < set.next;
+                set.next = set.next.min(sure);
+            }
+        }
+        if goes_back {
+            tracing::info!(revision = outbox.position.revision.0, "Milvus is told once more what it may have lost");
+            self.truth.save(outbox.clone()).await?;
+        }
+        self.flushes().n_connections = Some(n_connections);
+        Ok(())
+    }
+
+    fn is_time_to_flush(&self) -> bool {
+        self.flushes().at.elapsed() >= self.settings.flush_every
+    }
+
+    /// Whether Milvus has written to its files what it was given before this step.
+    fn is_still_certain(&self) -> bool {
+        self.flushes().n_connections == Some(self.client.n_connections())
+    }
+
+    async fn flush_in_time(&self, outbox: &mut Outbox) -> Result<()> {
+        if outbox.flushed == outbox.position || !self.is_time_to_flush() {
+            return Ok(());
+        }
+        self.flushes().at = Instant::now();
+        let used: BTreeSet<(PackId, usize)> =
+            outbox.sets.values().filter(|set| set.n_numbers > 0).map(|set| (set.pack.clone(), set.n_numbers)).collect();
+        let mut is_done = true;
+        for (pack, n_numbers) in used {
+            is_done &= self.flush(&collection_of(&outbox.name, &pack, n_numbers)).await;
+        }
+        if is_done && self.is_still_certain() {
+            outbox.flushed = outbox.position;
+            self.truth.save(outbox.clone()).await?;
+        }
+        Ok(())
     }
 
     /// Sets that are not to be in Milvus, and that nodes still hold, as they are not searched there yet.
@@ -122,6 +187,7 @@ impl Shared {
         if outbox.sets.is_empty() {
             // Nobody needed the commits so far.
             outbox.position = self.truth.newest().await?;
+            outbox.flushed = outbox.position;
         }
         for set in new {
             tracing::info!(face_set = set.face_set.get(), n_faces = set.n_faces, "a face set moves to Milvus");
@@ -161,7 +227,7 @@ impl Shared {
             LogPage::Lost { newest } => {
                 tracing::error!("commits were compacted before Milvus had them, its face sets are filled anew");
                 outbox.sets.values_mut().for_each(begin_anew);
-                outbox.position = newest;
+                (outbox.position, outbox.flushed) = (newest, newest);
                 self.truth.save(outbox.clone()).await?;
                 return Ok(true);
             }
@@ -215,28 +281,40 @@ impl Shared {
         let next = outbox.sets.iter().find(|(_, set)| filling(set) && set.next != COPIED);
         let Some((face_set, next)) = next.map(|(id, set)| (*id, set.next)) else { return Ok(has_worked) };
         if next == 0 {
+            self.flushes().copied.remove(&face_set);
             // Of an earlier time, or of an attempt that was given up: rows of faces that are deleted by now.
             self.empty(outbox, face_set).await?;
         }
         let RowPage { rows, next } = self.truth.page(face_set, next, CALL_ROWS).await?;
         self.put(outbox, face_set, &rows).await?;
-        if next.is_none() {
-            self.flush(outbox, face_set).await;
+        let reached = next.unwrap_or(COPIED);
+        if next.is_none() || self.is_time_to_flush() {
+            self.flushes().at = Instant::now();
+            let name = outbox.sets.get(&face_set).filter(|set| set.n_numbers > 0);
+            let name = name.map(|set| collection_of(&outbox.name, &set.pack, set.n_numbers));
+            let is_done = match name {
+                Some(name) => self.flush(&name).await,
+                None => true,
+            };
+            if is_done && self.is_still_certain() {
+                self.flushes().copied.insert(face_set, reached);
+            }
         }
         if let Some(set) = outbox.sets.get_mut(&face_set) {
-            set.next = next.unwrap_or(COPIED);
+            set.next = reached;
         }
         self.truth.save(outbox.clone()).await?;
         Ok(true)
     }
 
-    async fn flush(&self, outbox: &Outbox, face_set: FaceSetId) {
-        let Some(set) = outbox.sets.get(&face_set).filter(|set| set.n_numbers > 0) else { return };
-        let name = collection_of(&outbox.name, &set.pack, set.n_numbers);
-        if let Err(fault) = self.client.flush(&name).await {
+    /// Whether it was done.
+    async fn flush(&self, name: &str) -> bool {
+        let flushed = self.client.flush(name).await;
+        if let Err(fault) = &flushed {
             // It is a matter of time only, and of some servers' limits.
             tracing::debug!(collection = name, ?fault, "the collection was not flushed");
         }
+        flushed.is_ok()
     }
 
     async fn serve(&self, outbox: &mut Outbox, face_set: FaceSetId) -> Result<bool> {

@@ -77,6 +77,7 @@ impl Shared {
                 return Ok(Vec::new());
             }
         }
+        let n_connections = self.client.n_connections();
         let Overlay { outbox, at, changed, rows: from_tail } = self.overlay(&question).await?;
         let Some(set) = outbox.sets.get(&face_set) else { return Err(refused("the face set is being moved")) };
         if set.stage != Stage::Served {
@@ -113,6 +114,10 @@ impl Shared {
                 found => found,
             };
             let found = found.map_err(|fault| fault.into_error("search"))?;
+            if self.client.n_connections() != n_connections {
+                // It may be another process, which has less than the overlay counts on.
+                return Box::pin(self.search(question)).await;
+            }
             let (n_found, last) = (found.len(), found.last().map_or(f32::NEG_INFINITY, |(_, score)| *score));
             let mut faces: HashSet<FaceId> = found.iter().filter_map(|(key, _)| face_of(face_set, key)).collect();
             if n_found < n_candidates {
@@ -168,7 +173,7 @@ impl Shared {
             {
                 let state = self.state();
                 let tail = state.tails.get(&question.face_set);
-                if let Some(tail) = tail.filter(|tail| tail.reaches(state.outbox.position.revision)) {
+                if let Some(tail) = tail.filter(|tail| tail.reaches(self.certain(&state.outbox).revision)) {
                     let mut best = Best::new(question.top_k, question.similarity_min, question.one_per_person);
                     let mut changed = HashSet::with_capacity(tail.n_rows());
                     changed.extend(tail.faces());
@@ -189,7 +194,7 @@ impl Shared {
         let (position, begins_at) = {
             let state = self.state();
             let Some(tail) = state.tails.get(&face_set) else { return Ok(()) };
-            (state.outbox.position, tail.from())
+            (self.certain(&state.outbox), tail.from())
         };
         let (mut at, mut touched) = (position, HashMap::<FaceId, Revision>::new());
         for _ in 0..LOG_PAGES_MAX {
@@ -229,7 +234,7 @@ impl Shared {
             && tail.from() == begins_at
         {
             tail.extend_back(position.revision, rows);
-            let now = state.outbox.position.revision;
+            let now = self.certain(&state.outbox).revision;
             state.tails.values_mut().for_each(|tail| tail.trim(now));
         }
         Ok(())

@@ -57,6 +57,8 @@ pub struct Outbox {
     pub name: String,
     /// Everything up to this commit is in Milvus.
     pub position: Position,
+    /// Everything up to this commit is in Milvus' files as well: what it has confirmed since may be lost with its process.
+    pub flushed: Position,
     /// When it was, by Milvus' clock: a search that sees everything up to then sees it. 0 if Milvus gave no time.
     pub seen: u64,
     /// The sets that it is about.

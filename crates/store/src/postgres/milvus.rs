@@ -11,12 +11,12 @@ use likeness_domain::types::{FaceId, FaceSetId, PackId, Revision};
 use likeness_domain::{Error, Kind, Result};
 use tokio_postgres::Client;
 
-use super::commits;
 use super::errors::{Answer, Failure};
 use super::gallery::gallery_page;
 use super::rows::{self, SET_COLUMNS};
 use super::session::{Database, Session};
 use super::transaction::Step;
+use super::{Abandoned, commits};
 use crate::milvus::truth::{LargeSet, LogPage, Outbox, OutboxSet, Place, Position, RowPage, Stage, Touched, Truth};
 
 /// Number of the advisory lock of the server that writes to Milvus: "Milvus" as bytes.
@@ -42,7 +42,8 @@ const TABLES: &str = "
     );
     CREATE TABLE IF NOT EXISTS milvus_rebuilds (face_set int8 PRIMARY KEY);
     CREATE TABLE IF NOT EXISTS milvus_choices (face_set int8 PRIMARY KEY, place text COLLATE \"C\" NOT NULL);
-    INSERT INTO milvus_outbox SELECT 1, substr(md5(random()::text || clock_timestamp()::text), 1, 10), revision, 0, 0 FROM store
+    ALTER TABLE milvus_outbox ADD COLUMN IF NOT EXISTS flushed int8, ADD COLUMN IF NOT EXISTS flushed_checksum int8;
+    INSERT INTO milvus_outbox (id, name, revision, checksum, seen) SELECT 1, substr(md5(random()::text || clock_timestamp()::text), 1, 10), revision, 0, 0 FROM store
         ON CONFLICT DO NOTHING;";
 
 /// See the module's page.
@@ -85,10 +86,11 @@ impl MilvusTruth {
         act: impl for<'a> Fn(&'a Session) -> Step<'a, T> + Send + Sync,
     ) -> Result<T> {
         let read = async {
-            let session = self.database.session().await?;
-            session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-            let answer = act(&session).await;
-            session.roll_back().await;
+            // One that is given up half way is not used again: whoever had it next would see the state of before.
+            let session = Abandoned::guard(self.database.session().await?);
+            session.get().batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+            let answer = act(session.get()).await;
+            session.done().roll_back().await;
             answer
         };
         let late = |_| Err(Failure::NoConnection("the database does not answer".into()));
@@ -119,8 +121,10 @@ impl MilvusTruth {
     async fn try_save(client: &mut Client, outbox: &Outbox) -> Answer<()> {
         let tx = client.transaction().await?;
         let seen = outbox.seen.cast_signed();
-        let sql = "UPDATE milvus_outbox SET revision = $1, checksum = $2, seen = $3";
-        tx.execute(sql, &[&rows::number(outbox.position.revision.0), &outbox.position.checksum, &seen]).await?;
+        let sql =
+            "UPDATE milvus_outbox SET revision = $1, checksum = $2, seen = $3, flushed = $4, flushed_checksum = $5";
+        let [at, flushed] = [outbox.position, outbox.flushed].map(|at| (rows::number(at.revision.0), at.checksum));
+        tx.execute(sql, &[&at.0, &at.1, &seen, &flushed.0, &flushed.1]).await?;
         tx.execute("DELETE FROM milvus_sets", &[]).await?;
         for (face_set, set) in &outbox.sets {
             let sql = "INSERT INTO milvus_sets (face_set, pack, n_numbers, stage, next) VALUES ($1, $2, $3, $4, $5)";
@@ -135,9 +139,11 @@ impl MilvusTruth {
 }
 
 async fn load(session: &Session) -> Answer<Outbox> {
-    let row = session.one("SELECT name, revision, checksum, seen FROM milvus_outbox", &[]).await?;
+    let row = session.one("SELECT name, revision, checksum, seen, coalesce(flushed, revision), coalesce(flushed_checksum, checksum) FROM milvus_outbox", &[]).await?;
     let position = Position { revision: Revision(rows::whole(&row, 1)?), checksum: row.try_get(2)? };
-    let mut outbox = Outbox { name: row.try_get(0)?, position, seen: rows::whole(&row, 3)?, ..Outbox::default() };
+    let flushed = Position { revision: Revision(rows::whole(&row, 4)?), checksum: row.try_get(5)? };
+    let seen = rows::whole(&row, 3)?;
+    let mut outbox = Outbox { name: row.try_get(0)?, position, flushed, seen, ..Outbox::default() };
     let sql = "SELECT face_set, pack, n_numbers, stage, next FROM milvus_sets";
     for row in session.query(sql, &[]).await? {
         let (pack, word): (&str, &str) = (row.try_get(1)?, row.try_get(3)?);

@@ -159,6 +159,36 @@ fn milvus_goes_and_comes_back(variety: Variety) {
     node.check_same();
 }
 
+/// What Milvus has confirmed is lost with its process, but for what it was told to write to its files.
+#[test]
+fn what_milvus_loses_it_is_told_once_more() {
+    if !server::is_installed() {
+        return;
+    }
+    let mut node = Node::new(Variety::Lite);
+    for round in 0..2_u64 {
+        let changed = (1..40).map(|n| node.put(round * 500 + n * 7)).collect();
+        node.commit(changed);
+        node.commit((1..9).map(|n| removing(SET, round * 100 + n * 3)).collect());
+        node.settle();
+        node.check_same();
+        node.server.kill();
+        node.server.lose_what_is_not_in_files();
+        node.server.run();
+        let started = Instant::now();
+        while node.search(SET).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(60), "Milvus is back");
+        }
+        if round == 1 {
+            // Another process, which knows nothing of the one that Milvus was.
+            node.start_again();
+        }
+        node.settle();
+        node.check();
+        node.check_same();
+    }
+}
+
 #[test]
 fn a_standalone_milvus_goes_and_comes_back() {
     milvus_goes_and_comes_back(Variety::Standalone);

@@ -28,7 +28,8 @@ fn runtime() -> Runtime {
 fn settings(server: &Server, from_faces: u64) -> Settings {
     // A busy machine may keep Milvus waiting for seconds; a server that is gone is noticed at once.
     let deadline = Duration::from_secs(60);
-    Settings { from_faces, look_every: Duration::ZERO, deadline, ..Settings::new(server.address()) }
+    let settling = Duration::ZERO;
+    Settings { from_faces, look_every: Duration::ZERO, settling, deadline, ..Settings::new(server.address()) }
 }
 
 /// Steps until there is nothing to do.

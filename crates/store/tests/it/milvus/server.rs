@@ -195,6 +195,24 @@ impl Server {
         }
     }
 
+    /// Of the small one, killed: what it had confirmed and not yet written to its files is lost.
+    pub(crate) fn lose_what_is_not_in_files(&self) {
+        let mut folders = vec![self.dir.path().join("data")];
+        let mut n_lost = 0;
+        while let Some(folder) = folders.pop() {
+            let is_log = folder.ends_with("wal");
+            for found in std::fs::read_dir(folder).expect("the folder is ours").flatten().map(|found| found.path()) {
+                if found.is_dir() {
+                    folders.push(found);
+                } else if is_log {
+                    std::fs::remove_file(found).expect("the folder is ours");
+                    n_lost += 1;
+                }
+            }
+        }
+        assert!(n_lost > 0, "there is a log to lose");
+    }
+
     /// Cuts every connection, and refuses others until it is mended.
     pub(crate) fn cut(&self, is_cut: bool) {
         self.is_cut.store(is_cut, Ordering::SeqCst);

@@ -141,7 +141,12 @@ impl Truth for MemoryTruth {
         let mut kept = self.kept.lock().unwrap();
         let kept = &mut *kept;
         let position = Position { revision: kept.newest, checksum: 0 };
-        let outbox = kept.outbox.get_or_insert_with(|| Outbox { name: "test".into(), position, ..Outbox::default() });
+        let outbox = kept.outbox.get_or_insert_with(|| Outbox {
+            name: "test".into(),
+            position,
+            flushed: position,
+            ..Outbox::default()
+        });
         ready(Outbox { rebuilds: kept.rebuilds.clone(), chosen: kept.chosen.clone(), ..outbox.clone() })
     }
 
