@@ -241,6 +241,8 @@ impl Library {
         }
         let n_given = faces.len() as u64;
         let (faces, strangers) = self.unknown_faces(caller, &summary.face_set, faces).await?;
+        // Before anything is written: a part of them would be enrolled, and not the first part.
+        self.check_room(caller, &summary, faces.len() as u64, &strangers).await?;
 
         let now = self.ports.clock.now();
         let mut owners = HashMap::new();
@@ -285,6 +287,30 @@ impl Library {
             n_enrolled += added.len() as u64;
         }
         Ok(FacesImported { n_enrolled, n_known: n_given - n_enrolled })
+    }
+
+    /// Refuses more faces than the set may hold besides those that it shows: new ones, and those that come with persons who
+    /// join. `CapacityExceeded`.
+    async fn check_room(
+        &self,
+        caller: &Caller,
+        summary: &FaceSetSummary,
+        n_new: u64,
+        strangers: &[ArchivedPerson],
+    ) -> Result<()> {
+        let bounds = [summary.face_set.capacity, caller.write_limits().and_then(|limits| limits.face_set_faces_max)];
+        let Some(most) = bounds.into_iter().flatten().min() else { return Ok(()) };
+        let mut n_wanted = summary.n_faces + n_new;
+        for person in strangers {
+            if let Some(person) = self.ports.store.person(caller.tenant, person.key.clone()).await? {
+                n_wanted += self.ports.store.n_faces_of_person(caller.tenant, person.id).await?;
+            }
+        }
+        if n_wanted <= most || n_wanted == summary.n_faces {
+            return Ok(());
+        }
+        let name = &summary.face_set.name;
+        Err(Error::new(Kind::CapacityExceeded, format!("face set `{name}` holds at most {most} faces")))
     }
 
     fn new_archived_face(&self, arriving: Arriving, now: TimestampMs) -> NewFace {

@@ -80,7 +80,7 @@ impl Library {
                 let ((least, most), n) = (calibration.far_range(), among.count());
                 let far = expected / n;
                 if (least * ROUNDING_DOWN..=most * ROUNDING_UP).contains(&far) {
-                    return Ok(calibration.similarity_at(far.clamp(least, most)));
+                    return Ok(least_at(calibration, far.clamp(least, most)));
                 }
                 let message = format!(
                     "`false_matches` is {expected}, expected {} to {} {}; {far:.1e} per comparison was not measured for \
@@ -135,6 +135,15 @@ impl Comparisons {
     }
 }
 
+/// The least similarity that states no higher rate than this one, though similarities are rounded.
+fn least_at(calibration: &Calibration, far: f64) -> Similarity {
+    let nearest = calibration.similarity_at(far);
+    match calibration.false_accept_rate(nearest).rate > far {
+        true => Similarity::new(nearest.get().next_up()),
+        false => nearest,
+    }
+}
+
 /// The similarity at which one of `n_probes` comparisons passes at this rate in all: by the sum, since how far their
 /// false matches coincide nobody knows. `origin` says how the rate came about.
 fn similarity_at(
@@ -148,7 +157,7 @@ fn similarity_at(
     let n = n_probes.max(1) as f64;
     // Rates of several comparisons end below 1, which everybody reaches.
     if (least * ROUNDING_DOWN..=most * ROUNDING_UP).contains(&(far / n)) && far < 1.0 {
-        return Ok(calibration.similarity_at((far / n).clamp(least, most)));
+        return Ok(least_at(calibration, (far / n).clamp(least, most)));
     }
     let of_several = match n_probes {
         0 | 1 => String::new(),

@@ -1,6 +1,8 @@
 //! `likeness explain`: why two photographs, or a photograph and a face set, match or do not.
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -122,11 +124,15 @@ fn write_crops(folder: Option<&Path>, faces: &[dto::ExaminedFace]) -> Result<(),
         let path = path.display().to_string();
         move |error: std::io::Error| failed(format!("cannot write {path}: {error}"))
     };
-    fs::create_dir_all(folder).map_err(cannot(folder))?;
+    // A face that a recogniser can read is for whoever asked for it.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot(folder))?;
     for (idx, png) in faces.iter().enumerate().filter_map(|(idx, face)| Some((idx, face.crop.as_ref()?))) {
         let path = crop_file(folder, idx + 1);
         let png = STANDARD.decode(png).map_err(|error| Error::internal("a crop cannot be read", error))?;
-        fs::write(&path, png).map_err(cannot(&path))?;
+        // One from earlier may be open to others.
+        let _ = fs::remove_file(&path);
+        let opened = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        opened.and_then(|mut file| file.write_all(&png)).map_err(cannot(&path))?;
         terminal::message(format!("what the recogniser saw: {}", path.display()));
     }
     Ok(())

@@ -33,7 +33,7 @@ fn metrics_count_requests_and_name_nobody() {
         "likeness_requests_total{dialect=\"huawei\",operation=\"none\",status=\"401\"} 1",
         "likeness_requests_total{dialect=\"native\",operation=\"none\",status=\"401\"} 1",
         "likeness_requests_total{dialect=\"none\",operation=\"none\",status=\"404\"} 1",
-        "likeness_refusals_total{dialect=\"native\",reason=\"forbidden\"} 1",
+        "likeness_refusals_total{dialect=\"native\",reason=\"unauthenticated\"} 1",
         "likeness_store_faces 0",
         "likeness_store_tenants 1",
         "likeness_store_writes_failing 0",

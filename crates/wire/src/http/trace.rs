@@ -97,6 +97,11 @@ pub(crate) fn refused(source: Option<&Error>, is_fault: bool) {
     note(|observed| observed.refusal = Some(reason));
 }
 
+/// Notes the code that a request is refused with, where it is another one than that of the failed call.
+pub(crate) fn refused_as(code: &'static str) {
+    note(|observed| observed.refusal = Some(code));
+}
+
 /// Notes what the line of this request is to say of its failure; whether somebody writes that line.
 pub(crate) fn failed(failure: Failure) -> bool {
     OBSERVED.try_with(|observed| observed.borrow_mut().failure = Some(failure)).is_ok()

@@ -50,7 +50,6 @@ impl IntoResponse for NativeError {
         let is_unknown = error.kind() == Kind::Forbidden && error.field() == Some(AUTHORIZATION);
         let (status, word) =
             if is_unknown { (StatusCode::UNAUTHORIZED, "unauthenticated") } else { status_and_word(error.kind()) };
-        trace::refused(Some(&error), status.is_server_error());
         // The one place where a native request's failure is handled, so the one place where it is logged. What a refusal
         // says may quote names that the caller sent, so only its code stands in the request's line.
         let is_fault = status.is_server_error();
@@ -120,7 +119,7 @@ fn option_of(field: &str) -> &str {
 /// A refusal with this code; [`identify`] adds the request's id.
 pub(super) fn answer(
     status: StatusCode,
-    code: &str,
+    code: &'static str,
     message: &str,
     field: Option<&str>,
     hint: Option<&str>,
@@ -130,12 +129,13 @@ pub(super) fn answer(
 
 fn answered(
     status: StatusCode,
-    code: &str,
+    code: &'static str,
     message: &str,
     field: Option<&str>,
     hint: Option<&str>,
     failures: Vec<dto::Failure>,
 ) -> Response {
+    trace::refused_as(code);
     let error = dto::ErrorBody {
         code: code.to_owned(),
         kind: code.to_owned(),

@@ -357,6 +357,6 @@ fn unknown_outcome() -> Response {
     )
 }
 
-fn refused(status: StatusCode, code: &str, message: &str) -> Response {
+fn refused(status: StatusCode, code: &'static str, message: &str) -> Response {
     errors::answer(status, code, message, Some("idempotency-key"), None)
 }

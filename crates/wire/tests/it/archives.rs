@@ -274,6 +274,29 @@ async fn a_line_that_is_no_face_or_of_an_unseen_person_costs_that_line() {
     assert_eq!(known["persons"].as_array().unwrap().len(), 1, "{known}");
 }
 
+/// Issue 15: the faces of a person who joined came before those that stood earlier in the archive, and what a refused step had
+/// enrolled was told as known.
+#[tokio::test]
+async fn what_fits_into_a_set_is_enrolled_in_the_order_of_the_archive() {
+    let server = Server::new().await;
+    let of = |key: &str, numbers: std::ops::Range<u64>| -> Vec<Value> {
+        let mut faces: Vec<Value> = numbers.map(face).collect();
+        faces.iter_mut().for_each(|face| face["person"] = json!({"key": key}));
+        faces
+    };
+    let people = [vec![header()], of("p1", 100..102)].concat();
+    let job = import(&server, "/face-sets/people/archive/import-later", text(people)).await;
+    work_until_done(&server, "import-faces", &job).await;
+    for (set, person, n_loose) in [("known", of("p1", 100..102), 6), ("new", of("np", 200..202), 4)] {
+        let lines = [vec![header()], (0..n_loose).map(face).collect(), person].concat();
+        let job = import(&server, &format!("/face-sets/{set}/archive/import-later?capacity=5"), text(lines)).await;
+        let done = work_until_done(&server, "import-faces", &job).await;
+        let outcome = &done["outcome"];
+        assert_eq!((&outcome["n_faces"], &outcome["code"]), (&json!(5), &json!("capacity_exceeded")), "{outcome}");
+        assert_eq!((outcome["n_known"].as_u64().unwrap_or(0), n_faces(&server, set).await), (0, 5), "{outcome}");
+    }
+}
+
 /// The faces of a step are enrolled, and the process dies before that is noted.
 #[tokio::test]
 async fn an_import_that_died_in_the_middle_enrols_nothing_twice() {
