@@ -531,6 +531,7 @@ fn packs(found: &mut Findings, config: &Config, quick: bool) {
         Err(error) => return found.error("model packs", &error, "name a folder with LIKENESS_HOME"),
     };
     let default = pack::open(&home, &config.general.pack);
+    let told = default.as_ref().err().map_or(String::new(), |error| error.message().to_owned());
     if let Err(error) = &default {
         found.error("model packs", error, "run `likeness pack install`");
     }
@@ -538,8 +539,14 @@ fn packs(found: &mut Findings, config: &Config, quick: bool) {
         found.warn("default rate", super::pack::default_text(None), "measure more people, or choose the default rate");
     }
     if quick {
-        if default.is_ok() {
-            found.ok("model packs", format_args!("{} is installed", config.general.pack));
+        match default.and_then(|pack| pack.check_whole()) {
+            // It was told of.
+            Err(error) if error.message() == told => {}
+            Err(error) => found.error("model packs", &error, "run `likeness pack install`"),
+            Ok(()) if !pack::has_runtime(&home) => {
+                found.fail("model packs", "ONNX Runtime is not installed", "run `likeness pack install`");
+            }
+            Ok(()) => found.ok("model packs", format_args!("{} is installed", config.general.pack)),
         }
         return;
     }
@@ -552,10 +559,9 @@ fn packs(found: &mut Findings, config: &Config, quick: bool) {
                 found.ok("model packs", format_args!("intact: {}", names.join(", ")));
             }
             // The default one was told of.
-            let told = default.err().map(|error| error.message().to_owned());
             for pack in broken {
                 if let Err(error) = pack.outcome
-                    && told.as_deref() != Some(error.message())
+                    && told != error.message()
                 {
                     found.error("model packs", &error, "install it again");
                 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use http::Method;
 use likeness_domain::Error;
-use likeness_domain::score::{Calibration, Interval};
+use likeness_domain::score::{Calibration, Interval, OperatingPoint};
 use likeness_domain::types::{PackId, Similarity};
 use likeness_vision::pack::{self, Home, Score};
 use likeness_wire::ADAPTERS;
@@ -76,16 +76,27 @@ struct Row {
 
 /// Runs the command.
 pub(crate) async fn run(args: ThresholdsArgs, config: &Config) -> Outcome {
-    let (pack_id, n_faces) = match &args.face_set {
+    let (pack_id, n_faces, decides) = match &args.face_set {
         Some(name) => {
             let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
             let found: dto::FaceSet = connection.call(Method::GET, &["face-sets", name], &[], Payload::Empty).await?;
             let id = PackId::new(&found.pack).ok_or_else(|| refused("the face set's model pack has no valid name"))?;
-            (id, Some(found.n_faces))
+            let packs: dto::Packs = connection.call(Method::GET, &["packs"], &[], Payload::Empty).await?;
+            let decides = packs.packs.iter().find(|pack| pack.id == found.pack).and_then(calibration_of);
+            (id, Some(found.n_faces), decides)
         }
-        None => (config.general.pack.clone(), args.faces),
+        None => (config.general.pack.clone(), args.faces, None),
     };
-    let score = score_of(config, &pack_id)?;
+    let mut score = score_of(config, &pack_id)?;
+    // A server decides by the points that it was started with.
+    if let Some(decides) = decides.filter(|decides| !are_same(decides, &score.calibration)) {
+        terminal::message(
+            "the running server has other operating points than are installed now: these are the server's, until it is \
+             started again",
+        );
+        score.calibration = decides;
+        score.measured_on = "photographs that the running server's operating points name".to_owned();
+    }
     let similarities = similarities(&score.calibration, &args, n_faces)?;
     let answer = Answer {
         pack: pack_id.to_string(),
@@ -101,6 +112,31 @@ pub(crate) async fn run(args: ThresholdsArgs, config: &Config) -> Outcome {
         print(&answer, &score.calibration);
     }
     Ok(Verdict::Done)
+}
+
+/// The operating points of a pack as a server tells them.
+fn calibration_of(pack: &dto::Pack) -> Option<Calibration> {
+    let ends = |ends: dto::Interval| Interval { low: ends.low, high: ends.high };
+    let points = pack.operating_points.iter().map(|point| OperatingPoint {
+        far: point.far,
+        similarity: Similarity::new(point.similarity),
+        far_interval: point.far_interval.map(ends),
+        tar: point.tar,
+        tar_interval: point.tar_interval.map(ends),
+    });
+    let calibration = Calibration::new(points.collect())?;
+    match pack.default_far {
+        Some(far) => calibration.with_far_default(far),
+        None => Some(calibration),
+    }
+}
+
+/// Whether both state the same rates, and the same one where nobody says which.
+fn are_same(a: &Calibration, b: &Calibration) -> bool {
+    let stated = |calibration: &Calibration| -> Vec<(f64, f32)> {
+        calibration.points().iter().map(|point| (point.far, point.similarity.get())).collect()
+    };
+    stated(a) == stated(b) && a.far_default() == b.far_default()
 }
 
 /// What an installed pack says of its similarities; no model is read.

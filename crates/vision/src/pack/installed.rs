@@ -8,8 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use likeness_domain::Result;
 use likeness_domain::types::PackId;
+use likeness_domain::{Error, Result};
 
 use super::digest::Digest;
 use super::files::{cannot, read_bounded};
@@ -76,10 +76,24 @@ impl InstalledPack {
     pub fn verify(&self) -> Result<()> {
         for file in self.manifest.files() {
             let path = self.dir.join(&file.name);
-            let digest = Digest::of_file(&path).map_err(|err| cannot("read", &path, err))?;
+            let digest = Digest::of_file(&path).map_err(|err| match err.kind() {
+                io::ErrorKind::NotFound => self.incomplete(&path),
+                _ => cannot("read", &path, err),
+            })?;
             self.check(file, digest)?;
         }
         Ok(())
+    }
+
+    /// Refuses a pack one of whose files is not there, whatever is in the others: that takes no time.
+    pub fn check_whole(&self) -> Result<()> {
+        let mut paths = self.manifest.files().into_iter().map(|file| self.dir.join(&file.name));
+        paths.find(|path| !path.is_file()).map_or(Ok(()), |path| Err(self.incomplete(&path)))
+    }
+
+    fn incomplete(&self, path: &Path) -> Error {
+        let hint = format!("remove `{}` and install the pack again, by `likeness pack install`", self.dir.display());
+        unavailable(format!("`{}` is missing", path.display()), hint)
     }
 
     fn check(&self, file: &ModelFile, digest: Digest) -> Result<()> {
