@@ -219,6 +219,13 @@ export function whenSignedOut(then: () => void): void {
   onSignedOut = then;
 }
 
+/** Called when a call is refused because another tab has signed in as somebody else. */
+let onOtherSession: () => void = () => {};
+
+export function whenOtherSession(then: () => void): void {
+  onOtherSession = then;
+}
+
 /** For whom this page was made, as the server is told; empty where nobody is signed in. */
 let pageOf = "";
 
@@ -282,6 +289,10 @@ export async function send(method: string, path: string, options: Options = {}):
   }
   if (response.ok) return response;
   const error = await refusal(response);
+  if (error.code === "other_session") {
+    onOtherSession();
+    throw error;
+  }
   // A key that was disabled or has expired is refused with 403, as is a missing grant: whether anybody is signed in tells.
   if (response.status === 401 || (response.status === 403 && !(await isSignedIn()))) onSignedOut();
   throw error;

@@ -1,6 +1,6 @@
 /** Who is signed in. The proof is a cookie that no script can read; the page knows only what the server says of it. */
 
-import { ApiError, call, pageIsOf, whenSignedOut } from "./api";
+import { ApiError, call, pageIsOf, whenOtherSession, whenSignedOut } from "./api";
 import { forgetPortraits } from "./portraits.svelte";
 
 export type Grant = "read" | "search" | "enrol" | "delete" | "manage" | "templates";
@@ -38,6 +38,25 @@ whenSignedOut(() => {
   become(null);
 });
 
+/** Remembers over a reload why it was. */
+const RELOADED = "likeness.reloaded";
+
+/** Shows what whoever is signed in by now sees, and says so. */
+function startAnew(): void {
+  become(null);
+  sessionStorage.setItem(RELOADED, "1");
+  location.reload();
+}
+
+whenOtherSession(startAnew);
+
+/** Whether the page was loaded anew because another tab has signed in as somebody else; asked once. */
+export function wasOther(): boolean {
+  const was = sessionStorage.getItem(RELOADED) !== null;
+  sessionStorage.removeItem(RELOADED);
+  return was;
+}
+
 /** Tells the other tabs of this browser, which have one cookie together, that somebody signed in or out. */
 const tabs = new BroadcastChannel("likeness.session");
 tabs.onmessage = () => void follow();
@@ -52,8 +71,7 @@ async function follow(): Promise<void> {
     state.ended = true;
     become(null);
   } else if (whoIs(found as Session) !== whoIs(state.session)) {
-    become(null);
-    location.reload();
+    startAnew();
   }
 }
 

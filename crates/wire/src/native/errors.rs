@@ -19,6 +19,9 @@ use crate::http::trace;
 /// Field of a `Forbidden` error that says that nobody is known: it is answered with 401, not 403.
 pub(super) const AUTHORIZATION: &str = "authorization";
 
+/// Field of a `Forbidden` error that says that the page of a request was made for somebody else than is signed in.
+pub(super) const OTHER_SESSION: &str = "x-likeness-session";
+
 /// An error on its way out.
 #[derive(Debug)]
 pub(super) struct NativeError(pub(super) Error);
@@ -48,8 +51,12 @@ impl IntoResponse for NativeError {
     fn into_response(self) -> Response {
         let Self(error) = self;
         let is_unknown = error.kind() == Kind::Forbidden && error.field() == Some(AUTHORIZATION);
-        let (status, word) =
-            if is_unknown { (StatusCode::UNAUTHORIZED, "unauthenticated") } else { status_and_word(error.kind()) };
+        let is_other = error.kind() == Kind::Forbidden && error.field() == Some(OTHER_SESSION);
+        let (status, word) = match (is_unknown, is_other) {
+            (true, _) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            (_, true) => (StatusCode::FORBIDDEN, "other_session"),
+            _ => status_and_word(error.kind()),
+        };
         // The one place where a native request's failure is handled, so the one place where it is logged. What a refusal
         // says may quote names that the caller sent, so only its code stands in the request's line.
         let is_fault = status.is_server_error();

@@ -21,7 +21,7 @@ use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::errors::AUTHORIZATION;
+use super::errors::OTHER_SESSION;
 use crate::http::signing::{hex, same, text};
 
 /// Name of the cookie.
@@ -31,8 +31,7 @@ pub(super) const COOKIE: &str = "likeness_session";
 /// this server first, which never allows it.
 pub const CSRF_HEADER: &str = "x-likeness-csrf";
 
-/// A header in which a page says for whom it was made: the id of a key, or [`OWNER`] and a tenant.
-const SESSION_HEADER: &str = "x-likeness-session";
+/// How a page that was made for the owner of the data folder says so, before the name of the tenant.
 const OWNER: &str = "owner:";
 
 /// A session that is not used for so long is over.
@@ -257,10 +256,11 @@ pub(super) fn check_origin(head: &Parts) -> Result<(), Error> {
     Err(Error::new(Kind::Forbidden, message).with_field("origin"))
 }
 
-/// Refuses a request of a page that was made for somebody else than the cookie stands for by now: another tab of the browser
-/// has signed in, and what the page shows is not what its request would change.
+/// Refuses a request of a page that was made for somebody else than the cookie stands for by now, as its header
+/// [`OTHER_SESSION`] tells: another tab of the browser has signed in, and what the page shows is not what its request would
+/// change.
 pub(super) fn check_page(head: &Parts, of: &SessionOf) -> Result<(), Error> {
-    let Some(named) = text(&head.headers, SESSION_HEADER) else { return Ok(()) };
+    let Some(named) = text(&head.headers, OTHER_SESSION) else { return Ok(()) };
     let is_it = match of {
         SessionOf::Key(key) => named == key.id.to_string(),
         SessionOf::Owner(tenant) => named.strip_prefix(OWNER).is_some_and(|name| name == tenant.name.to_string()),
@@ -268,8 +268,8 @@ pub(super) fn check_page(head: &Parts, of: &SessionOf) -> Result<(), Error> {
     if is_it {
         return Ok(());
     }
-    let message = format!("`{SESSION_HEADER}` names somebody else than is signed in by now");
-    Err(Error::new(Kind::Forbidden, message).with_field(AUTHORIZATION))
+    let message = format!("`{OTHER_SESSION}` names somebody else than is signed in by now");
+    Err(Error::new(Kind::Forbidden, message).with_field(OTHER_SESSION))
 }
 
 /// Id and secret of an `Authorization` header.

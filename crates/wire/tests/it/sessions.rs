@@ -116,7 +116,7 @@ fn a_browser_signs_in_and_out() {
     assert_eq!(status, 200);
     assert!(headers["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
     let (status, headers, body) = server.send("GET", "/session", &[("cookie", pair)], Value::Null);
-    assert_eq!((status, &body["error"]["code"]), (401, &json!("unauthenticated")));
+    assert_eq!((status, &body["error"]["code"]), (403, &json!("other_session")));
     assert_eq!(headers["www-authenticate"], "Bearer");
 }
 
