@@ -116,7 +116,7 @@ fn a_browser_signs_in_and_out() {
     assert_eq!(status, 200);
     assert!(headers["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
     let (status, headers, body) = server.send("GET", "/session", &[("cookie", pair)], Value::Null);
-    assert_eq!((status, &body["error"]["code"]), (403, &json!("other_session")));
+    assert_eq!((status, &body["error"]["code"]), (401, &json!("unauthenticated")));
     assert_eq!(headers["www-authenticate"], "Bearer");
 }
 
@@ -278,7 +278,7 @@ fn a_page_made_for_one_key_changes_nothing_with_another() {
     };
     for other in ["AnotherKey01", "owner:acme"] {
         let (status, _, answer) = as_page_of(other);
-        assert_eq!((status, &answer["error"]["code"]), (401, &json!("unauthenticated")), "{answer}");
+        assert_eq!((status, &answer["error"]["code"]), (403, &json!("other_session")), "{answer}");
     }
     assert_eq!(as_page_of(KEY).0, 201);
 }
