@@ -232,7 +232,7 @@ fn a_bad_line_is_named() {
         (json!({"template": base64(&1.0_f32.to_le_bytes())}), "the template has 1 numbers, expected 128"),
         (
             json!({"template": base64(&template(1)), "fields": {"floor": "third"}}),
-            "value of custom field `floor` does not fit",
+            "custom field `floor` is the text `third`, expected a whole number",
         ),
         (json!({"template": base64(&template(1)), "fields": {"other": 1}}), "custom field `other` is not defined"),
         (json!({"template": base64(&template(1)), "subject": ""}), "subject"),

@@ -468,7 +468,7 @@ fn custom_fields_are_typed_and_filtered() {
         made face set `people` with pack default-2
         -> 0
         $ likeness face add PHOTO --set people --subject obama --field age=old
-        error: value of custom field `age` does not fit its type integer
+        error: custom field `age` is the text `old`, expected a whole number from -2147483648 to 2147483647: its type is integer
         -> 2
         $ likeness face add PHOTO --set people --subject obama --field age=62 --field city=Chicago
         enrolled face [id] into `people` as `obama`
