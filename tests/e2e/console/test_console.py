@@ -113,6 +113,7 @@ def test_another_tab_that_signs_in_otherwise_takes_this_one_along(visit, server,
     expect(second.locator("aside")).to_be_visible()
     page.reload()
     expect(page.get_by_role("heading", name="Anna Example")).to_be_visible()
+    page.wait_for_load_state("networkidle")
     # A tab that hears nothing of it, as one that the browser has put to sleep: its request is refused.
     second.evaluate("BroadcastChannel.prototype.postMessage = () => {}")
     second.get_by_role("button", name="Sign out").click()
