@@ -113,10 +113,15 @@ def measure(gallery, probes, rng, expected=EXPECTED):
     return interval(counts, rng), stated
 
 
+def check_what_is_stated(stated, asked):
+    """No more than was asked for, and no less than the next threshold that f32 can tell from this one."""
+    assert asked * (1 - 3e-6) <= stated <= asked
+
+
 def check(n_faces, counted, stated, expected=EXPECTED):
     low, high = counted
     assert stated["n_faces"] == n_faces
-    assert stated["false_matches"] == pytest.approx(expected, rel=1e-6)
+    check_what_is_stated(stated["false_matches"], expected)
     ends = stated["false_matches_interval"]
     print(f"{n_faces} faces: counted {low:.3f} to {high:.3f}, stated {ends['low']:.3f} to {ends['high']:.3f}")
     assert low <= ends["high"] and ends["low"] <= high, (n_faces, counted, ends)
@@ -160,7 +165,7 @@ def test_what_is_stated_for_searches_by_person_holds(tmp_path):
             for name in (name for name in sought if counts[name]):
                 answer = gallery.search_person(name, EXPECTED)
                 assert answer["n_faces"] == n_faces and answer["n_compared"] == counts[name]
-                assert answer["false_matches"] == pytest.approx(EXPECTED, rel=1e-6)
+                check_what_is_stated(answer["false_matches"], EXPECTED)
                 assert answer["far_bound"] == ("at_most" if counts[name] > 1 else "measured")
                 ends.append(answer["false_matches_interval"])
                 found[name] = [len(answer["candidates"])]
