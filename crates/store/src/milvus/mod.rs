@@ -12,7 +12,9 @@
 //!
 //! **Milvus' crashes.** What Milvus confirms may be in its memory only, where its log is not as durable as ours. So it is told
 //! now and then to write its files, up to a position that is kept as well ([`truth::Outbox::flushed`]), and after each new
-//! connection the outbox begins from there once more: searches are overlaid from there, too, until it has caught up.
+//! connection the outbox begins from there once more: searches are overlaid from there, too, until it has caught up. A Milvus
+//! whose files are older than that, as those of a copy that was put back, shows it by its *mark*, a row in each collection with
+//! the revision up to which it was told to write: its face sets are copied anew.
 //!
 //! **Reads.** Milvus is asked for what it had at the position ([`truth::Outbox::seen`], its own clock), so no search waits
 //! for its clock to move on. Later changes come from the tail, row by row and exactly; a node whose tail does not reach back
@@ -197,6 +199,8 @@ struct Flushes {
     at: Instant,
     /// Connections to Milvus when it was certain what it has; `None` in a process that has yet to find out.
     n_connections: Option<u64>,
+    /// Connections to Milvus when its marks were looked at; see [`outbox`].
+    n_at_marks: Option<u64>,
     /// Of sets that are being copied: the place up to which rows are in the files.
     copied: HashMap<FaceSetId, u64>,
 }
@@ -352,7 +356,12 @@ impl MilvusIndex {
             turn: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             looked_at: Mutex::default(),
-            flushes: Mutex::new(Flushes { at: Instant::now(), n_connections: None, copied: HashMap::new() }),
+            flushes: Mutex::new(Flushes {
+                at: Instant::now(),
+                n_connections: None,
+                n_at_marks: None,
+                copied: HashMap::new(),
+            }),
         };
         Self { shared: Arc::new(shared), runtime }
     }

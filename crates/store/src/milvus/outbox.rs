@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use super::client::{Row, field};
 use super::expression::{face_of, key_of, values_of};
 use super::grpc::Fault;
-use super::truth::{COPIED, LogPage, Outbox, OutboxSet, Place, RowPage, Stage, Touched};
+use super::truth::{COPIED, LogPage, Outbox, OutboxSet, Place, Position, RowPage, Stage, Touched};
 use super::{Differences, Flushes, REST, Shared};
 
 /// Commits read at once.
@@ -47,6 +47,23 @@ fn row_of(face_set: FaceSetId, entry: &GalleryEntry) -> Row {
     }
 }
 
+/// Keys of the two rows of which the newer one is the mark. No face has them, and they are of no face set.
+const MARKS: [&str; 2] = ["mark", "mark2"];
+
+fn marks_alone() -> String {
+    format!("{} in [\"{}\",\"{}\"]", field::KEY, MARKS[0], MARKS[1])
+}
+
+/// Its digest is the revision.
+fn mark_of(key: &str, n_numbers: usize, position: Position) -> Row {
+    let mut vector = vec![0.0; n_numbers];
+    if let Some(first) = vector.first_mut() {
+        *first = 1.0;
+    }
+    let digest = position.revision.0.cast_signed();
+    Row { key: key.to_owned(), face_set: -1, sequence: -1, digest, values: "{}".to_owned(), vector }
+}
+
 impl Shared {
     /// Does the next piece of what is to be done; false if there was nothing. For the node that leads.
     pub(super) async fn step(&self) -> Result<bool> {
@@ -55,7 +72,8 @@ impl Shared {
         if self.client.is_new(self.settings.settling) {
             return Ok(false);
         }
-        let mut has_worked = self.begin_anew_as_asked(&mut outbox).await?;
+        let mut has_worked = self.look_at_marks(&mut outbox).await?;
+        has_worked |= self.begin_anew_as_asked(&mut outbox).await?;
         has_worked |= self.give_up_as_asked(&mut outbox).await?;
         if self.is_time_to_look() {
             has_worked |= self.take_large_sets(&mut outbox).await?;
@@ -121,7 +139,7 @@ impl Shared {
             outbox.sets.values().filter(|set| set.n_numbers > 0).map(|set| (set.pack.clone(), set.n_numbers)).collect();
         let mut is_done = true;
         for (pack, n_numbers) in used {
-            is_done &= self.flush(&collection_of(&outbox.name, &pack, n_numbers)).await;
+            is_done &= self.flush(&collection_of(&outbox.name, &pack, n_numbers), n_numbers, outbox.position).await;
         }
         if is_done && self.is_still_certain() {
             outbox.flushed = outbox.position;
@@ -290,10 +308,12 @@ impl Shared {
         let reached = next.unwrap_or(COPIED);
         if next.is_none() || self.is_time_to_flush() {
             self.flushes().at = Instant::now();
-            let name = outbox.sets.get(&face_set).filter(|set| set.n_numbers > 0);
-            let name = name.map(|set| collection_of(&outbox.name, &set.pack, set.n_numbers));
-            let is_done = match name {
-                Some(name) => self.flush(&name).await,
+            let set = outbox.sets.get(&face_set).filter(|set| set.n_numbers > 0);
+            let is_done = match set {
+                Some(set) => {
+                    let name = collection_of(&outbox.name, &set.pack, set.n_numbers);
+                    self.flush(&name, set.n_numbers, outbox.position).await
+                }
                 None => true,
             };
             if is_done && self.is_still_certain() {
@@ -307,14 +327,65 @@ impl Shared {
         Ok(true)
     }
 
-    /// Whether it was done.
-    async fn flush(&self, name: &str) -> bool {
-        let flushed = self.client.flush(name).await;
+    /// Has Milvus write what it was given to its files, with a mark of how far that is; whether it was done.
+    async fn flush(&self, name: &str, n_numbers: usize, position: Position) -> bool {
+        let flushed = async {
+            let marks = self.client.list(name, marks_alone(), None).await?;
+            // The older of the two, as there is no mark between the deletion of one and its writing.
+            let newest = marks.into_iter().max_by_key(|(_, revision)| *revision);
+            let key = if newest.is_some_and(|(key, _)| key == MARKS[0]) { MARKS[1] } else { MARKS[0] };
+            self.client.put(name, vec![mark_of(key, n_numbers, position)]).await?;
+            self.client.flush(name).await
+        };
+        let flushed = flushed.await;
         if let Err(fault) = &flushed {
             // It is a matter of time only, and of some servers' limits.
             tracing::debug!(collection = name, ?fault, "the collection was not flushed");
         }
         flushed.is_ok()
+    }
+
+    /// Looks once a connection whether Milvus' files are as new as what they were told to have; where they are older, the sets
+    /// in them are copied anew.
+    async fn look_at_marks(&self, outbox: &mut Outbox) -> Result<bool> {
+        let n_connections = self.client.n_connections();
+        if self.flushes().n_at_marks == Some(n_connections) {
+            return Ok(false);
+        }
+        let served: BTreeSet<(PackId, usize)> = outbox
+            .sets
+            .values()
+            .filter(|set| set.stage == Stage::Served && set.n_numbers > 0)
+            .map(|set| (set.pack.clone(), set.n_numbers))
+            .collect();
+        let mut has_changed = false;
+        for (pack, n_numbers) in served {
+            let name = collection_of(&outbox.name, &pack, n_numbers);
+            let marks = self.listed(&name, n_numbers, marks_alone()).await?;
+            let marked = marks.into_values().max().map_or(0, i64::cast_unsigned);
+            if marked >= outbox.flushed.revision.0 {
+                continue;
+            }
+            let flushed = outbox.flushed.revision.0;
+            tracing::warn!(
+                collection = name,
+                marked,
+                flushed,
+                "Milvus is in an older state than it was, its face sets are copied to it anew"
+            );
+            for set in outbox.sets.values_mut().filter(|set| (&set.pack, set.n_numbers) == (&pack, n_numbers)) {
+                begin_anew(set);
+            }
+            has_changed = true;
+        }
+        if has_changed {
+            self.truth.save(outbox.clone()).await?;
+        }
+        // One that was made meanwhile is to another process, perhaps.
+        if self.client.n_connections() == n_connections {
+            self.flushes().n_at_marks = Some(n_connections);
+        }
+        Ok(has_changed)
     }
 
     async fn serve(&self, outbox: &mut Outbox, face_set: FaceSetId) -> Result<bool> {

@@ -29,6 +29,9 @@ const SCAN_ROWS: usize = 4096;
 const LOG_PAGES_MAX: usize = 16;
 const LOG_COMMITS: usize = 512;
 
+/// Times that a search is made because another connection to Milvus was made meanwhile.
+const CONNECTIONS_MAX: usize = 4;
+
 /// How much an inner product may differ from our similarity: both are sums of products of f32, in another order.
 const ROUNDING: f32 = 1e-4;
 
@@ -67,6 +70,16 @@ struct Overlay {
 
 impl Shared {
     pub(super) async fn search(&self, question: GallerySearch) -> Result<Vec<Hit>> {
+        for _ in 0..CONNECTIONS_MAX {
+            if let Some(hits) = self.search_once(&question).await? {
+                return Ok(hits);
+            }
+        }
+        Err(refused("the connection to Milvus does not last"))
+    }
+
+    /// `None` where another connection to Milvus was made meanwhile.
+    async fn search_once(&self, question: &GallerySearch) -> Result<Option<Vec<Hit>>> {
         if self.inner.revision().is_none() {
             return Err(refused("the index is being filled"));
         }
@@ -74,11 +87,11 @@ impl Shared {
         {
             let state = self.state();
             if state.packs.get(&face_set) != Some(question.probe.pack()) || question.top_k == 0 {
-                return Ok(Vec::new());
+                return Ok(Some(Vec::new()));
             }
         }
         let n_connections = self.client.n_connections();
-        let Overlay { outbox, at, changed, rows: from_tail } = self.overlay(&question).await?;
+        let Overlay { outbox, at, changed, rows: from_tail } = self.overlay(question).await?;
         let Some(set) = outbox.sets.get(&face_set) else { return Err(refused("the face set is being moved")) };
         if set.stage != Stage::Served {
             return Err(refused("the face set is being copied to Milvus"));
@@ -90,7 +103,7 @@ impl Shared {
         };
         if set.n_numbers != question.probe.unit().len() {
             // Milvus never had a row of it.
-            return Ok(fresh().into_hits());
+            return Ok(Some(fresh().into_hits()));
         }
         let name = collection_of(&outbox.name, &set.pack, set.n_numbers);
         let expr = expression(face_set, question.filter.as_deref());
@@ -116,7 +129,7 @@ impl Shared {
             let found = found.map_err(|fault| fault.into_error("search"))?;
             if self.client.n_connections() != n_connections {
                 // It may be another process, which has less than the overlay counts on.
-                return Box::pin(self.search(question)).await;
+                return Ok(None);
             }
             let (n_found, last) = (found.len(), found.last().map_or(f32::NEG_INFINITY, |(_, score)| *score));
             let mut faces: HashSet<FaceId> = found.iter().filter_map(|(key, _)| face_of(face_set, key)).collect();
@@ -125,7 +138,7 @@ impl Shared {
                 let listed = self.client.list(&name, expr.clone(), Some(outbox.seen)).await;
                 let listed = listed.map_err(|fault| fault.into_error("search"))?;
                 if listed.len() >= ROWS_MAX {
-                    return self.scan(&question).await;
+                    return self.scan(question).await.map(Some);
                 }
                 faces.extend(listed.iter().filter_map(|(key, _)| face_of(face_set, key)));
             }
@@ -135,19 +148,19 @@ impl Shared {
             let mut best = fresh();
             for faces in faces.chunks(LOOK_UP_ROWS) {
                 let rows = self.truth.rows(face_set, faces.to_vec()).await?;
-                rows.iter().for_each(|row| offer(&mut best, &question, row));
+                rows.iter().for_each(|row| offer(&mut best, question, row));
             }
             let is_all = n_found < n_candidates || last < question.similarity_min.get() - ROUNDING;
             // Rows that were not named are no better than the last one that was.
             let is_enough = best.cutoff() > last + ROUNDING && best.n_rows() >= question.top_k;
             if is_all || is_enough {
-                return Ok(best.into_hits());
+                return Ok(Some(best.into_hits()));
             }
             if n_candidates >= ROWS_MAX {
                 let is_cut = best.n_rows() < question.top_k;
                 return match is_cut && (question.filter.is_some() || question.one_per_person) {
-                    true => self.scan(&question).await,
-                    false => Ok(best.into_hits()),
+                    true => self.scan(question).await.map(Some),
+                    false => Ok(Some(best.into_hits())),
                 };
             }
             n_candidates = (n_candidates * 4).min(ROWS_MAX);

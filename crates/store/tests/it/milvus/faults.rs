@@ -11,6 +11,7 @@ struct Node {
     truth: Arc<MemoryTruth>,
     index: Arc<MilvusIndex>,
     chance: Chance,
+    flush_every: Duration,
 }
 
 const SMALL: u64 = 2;
@@ -20,8 +21,9 @@ impl Node {
     fn new(variety: Variety) -> Self {
         let (server, runtime) = (Server::start(variety), runtime());
         let truth = Arc::new(MemoryTruth::default());
-        let index = Arc::new(Self::index(&server, &truth, &runtime));
-        let mut node = Self { server, runtime, truth, index, chance: Chance(7) };
+        let flush_every = Settings::new(server.address()).flush_every;
+        let index = Arc::new(Self::index(&server, &truth, &runtime, flush_every));
+        let mut node = Self { server, runtime, truth, index, chance: Chance(7), flush_every };
         node.commit(vec![opening(SET), opening(SMALL)]);
         let rows: Vec<GalleryChange> = (1..=N_FACES).map(|number| node.put(number)).collect();
         node.commit(rows);
@@ -31,14 +33,14 @@ impl Node {
         node
     }
 
-    fn index(server: &Server, truth: &Arc<MemoryTruth>, runtime: &Runtime) -> MilvusIndex {
-        let settings = settings(server, 100);
+    fn index(server: &Server, truth: &Arc<MemoryTruth>, runtime: &Runtime, flush_every: Duration) -> MilvusIndex {
+        let settings = Settings { flush_every, ..settings(server, 100) };
         MilvusIndex::new(Arc::new(BruteForceIndex::new()), Arc::clone(truth) as _, settings, runtime.handle().clone())
     }
 
     /// Another process in its place, which fills its index from the tables.
     fn start_again(&mut self) {
-        self.index = Arc::new(Self::index(&self.server, &self.truth, &self.runtime));
+        self.index = Arc::new(Self::index(&self.server, &self.truth, &self.runtime, self.flush_every));
         self.runtime.block_on(async {
             self.index.restart().await.unwrap();
             let newest = likeness_store::milvus::truth::Truth::newest(&*self.truth).await.unwrap().revision;
@@ -68,6 +70,13 @@ impl Node {
     fn search(&self, number: u64) -> likeness_domain::Result<Vec<FaceId>> {
         let hits = self.runtime.block_on(self.index.search(question(number, &[1.0, 0.0, 0.0, 0.0], 10_000)))?;
         Ok(hits.into_iter().map(|hit| hit.face).collect())
+    }
+
+    fn until_milvus_answers(&self) {
+        let started = Instant::now();
+        while self.search(SET).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(60), "Milvus is back");
+        }
     }
 
     /// Searches find what the store has, and nothing else.
@@ -175,13 +184,44 @@ fn what_milvus_loses_it_is_told_once_more() {
         node.server.kill();
         node.server.lose_what_is_not_in_files();
         node.server.run();
-        let started = Instant::now();
-        while node.search(SET).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(60), "Milvus is back");
-        }
+        node.until_milvus_answers();
         if round == 1 {
             // Another process, which knows nothing of the one that Milvus was.
             node.start_again();
+        }
+        node.settle();
+        node.check();
+        node.check_same();
+    }
+}
+
+/// As when somebody restores its volume: it is in order, and lacks what it had confirmed and written to its files since.
+#[test]
+fn a_milvus_that_is_put_back_to_an_older_state_is_told_all_once_more() {
+    if !server::is_installed() {
+        return;
+    }
+    let mut node = Node::new(Variety::Lite);
+    node.flush_every = Duration::ZERO;
+    for is_another_process in [false, true] {
+        node.start_again();
+        node.settle();
+        node.server.kill();
+        node.server.copy_files();
+        node.server.run();
+        node.until_milvus_answers();
+        let changed = (1..40).map(|n| node.put(n * 7)).collect();
+        node.commit(changed);
+        node.commit((1..9).map(|n| removing(SET, n * 3)).collect());
+        node.settle();
+        node.check_same();
+        node.server.kill();
+        node.server.put_back_files();
+        node.server.run();
+        if is_another_process {
+            node.start_again();
+        } else {
+            node.until_milvus_answers();
         }
         node.settle();
         node.check();

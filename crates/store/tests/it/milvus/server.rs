@@ -213,6 +213,23 @@ impl Server {
         assert!(n_lost > 0, "there is a log to lose");
     }
 
+    /// Copies its files, as of a volume whose copy may be put back; it is not running.
+    pub(crate) fn copy_files(&self) {
+        self.copy("data", "copy");
+    }
+
+    /// Puts the copied files back in place of its own; it is not running.
+    pub(crate) fn put_back_files(&self) {
+        self.copy("copy", "data");
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let (from, to) = (self.dir.path().join(from), self.dir.path().join(to));
+        let _ = std::fs::remove_dir_all(&to);
+        let status = Command::new("cp").arg("-a").args([from, to]).status().expect("cp is there");
+        assert!(status.success());
+    }
+
     /// Cuts every connection, and refuses others until it is mended.
     pub(crate) fn cut(&self, is_cut: bool) {
         self.is_cut.store(is_cut, Ordering::SeqCst);
