@@ -83,8 +83,8 @@ fn a_missing_model_is_refused() {
         &home,
         &id,
         expect![[r#"
-        cannot read `HOME/packs/mine-7/yunet-2023mar.onnx`: No such file or directory (os error 2)
-        hint: check that the folder exists and may be used, or set `LIKENESS_HOME` to another one"#]],
+        `HOME/packs/mine-7/yunet-2023mar.onnx` is missing
+        hint: remove `HOME/packs/mine-7` and install the pack again, by `likeness pack install`"#]],
     );
 }
 
