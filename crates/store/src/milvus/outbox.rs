@@ -426,7 +426,10 @@ impl Shared {
         let fits = |row: &&GalleryEntry| row.template.unit().len() == set.n_numbers;
         let rows: Vec<Row> = rows.iter().filter(fits).map(|row| row_of(face_set, row)).collect();
         let written = async {
-            self.client.ensure(&name, set.n_numbers).await?;
+            if self.client.ensure(&name, set.n_numbers).await? {
+                // One without a mark is one that lost it.
+                self.client.put(&name, vec![mark_of(MARKS[0], set.n_numbers, outbox.position)]).await?;
+            }
             self.client.put(&name, rows).await
         };
         let seen = written.await.map_err(|fault| fault.into_error("write to Milvus"))?;

@@ -169,6 +169,10 @@ impl Enrolments {
                 work.spent.push(name);
             }
             work.done.push(outcome);
+            // Whoever cancels it wants no more of them, and soon to know how far it came.
+            if self.library.job(&caller, job.id).await.is_ok_and(|now| now.is_cancelled) {
+                break;
+            }
         }
         if !work.photos.is_empty() {
             return Ok(Some(Duration::ZERO));

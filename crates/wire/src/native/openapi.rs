@@ -214,6 +214,9 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
             parameters.push(json!({"name": name, "in": "header", "schema": {"type": "string"}, "description": about}));
         }
     }
+    let about =
+        "the trace of the caller that this request is a part of (W3C Trace Context), where the server makes traces";
+    parameters.push(json!({"name": "traceparent", "in": "header", "schema": {"type": "string"}, "description": about}));
     let mut described = json!({
         "operationId": operation.name,
         "summary": operation.about,
