@@ -57,6 +57,9 @@ impl Payload {
     }
 }
 
+/// Where a server says to commands which database it has its library in, as its settings have it; nothing for a folder.
+pub(super) const STORE_PATH: &str = "/store";
+
 /// Whether a command needs a model pack, which is installed on first use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Needs {
@@ -115,14 +118,39 @@ impl Connection {
     }
 
     /// The server that runs on the data folder of `config`, if one does, for questions that concern no tenant yet. One that
-    /// is there and does not answer is an error.
+    /// is there and does not answer is an error, and so is one whose library is another than the one that `config` names.
     pub(crate) async fn to_server(config: &Config) -> Result<Option<Self>, Error> {
         let socket = config.data()?.join(assemble::SOCKET_FILE);
         match socket::look(&socket).await {
             Presence::Nobody => Ok(None),
-            Presence::Answers { .. } => Ok(Some(Self { transport: Transport::Socket(socket), tenant: String::new() })),
+            Presence::Answers { .. } => {
+                let connection = Self { transport: Transport::Socket(socket), tenant: String::new() };
+                connection.refuse_another_store(config).await?;
+                Ok(Some(connection))
+            }
             Presence::Silent { pid } => Err(socket::silent(pid)),
         }
+    }
+
+    /// Whoever names a database must not write to the library of a server that happens to run in the data folder.
+    async fn refuse_another_store(&self, config: &Config) -> Result<(), Error> {
+        let Some(named) = &config.general.store else { return Ok(()) };
+        // A server of an earlier version does not say.
+        let Some(of_server) = self.ask_server(STORE_PATH).await else { return Ok(()) };
+        if of_server == named.as_bytes() {
+            return Ok(());
+        }
+        let of_server = match &*of_server {
+            [] => "its data folder".to_owned(),
+            address => format!("`{}`", String::from_utf8_lossy(address)),
+        };
+        let message = format!(
+            "`store` is `{named}`, and the server that runs in {} has its library in {of_server}",
+            config.data()?.display()
+        );
+        Err(refused(message).with_field("store").with_hint(
+            "leave `--store` and LIKENESS_STORE out for the library of that server, or name another folder with `--data DIR`",
+        ))
     }
 
     /// Speaks for a tenant from now on: the one named, else the only one there is.

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use axum::Router;
+use axum::routing::get;
 use clap::Args;
 use likeness_domain::Error;
 use likeness_domain::access::Access;
@@ -20,6 +22,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::connection::STORE_PATH;
 use super::{quickstart, terminal};
 use crate::assemble::{self, Opened, SOCKET_FILE};
 use crate::config::{Config, RawConfig, Scrub};
@@ -216,6 +219,8 @@ pub(crate) async fn run(
         let router = opened.native_router(Some(Arc::clone(&facts) as _)).merge(console);
         let router = with_index_check(router, store, index, Arc::clone(&opened.credentials));
         let router = with_metrics(router, Arc::clone(&metrics), Arc::clone(&sources));
+        let library = config.general.store.clone().unwrap_or_default();
+        let router = Router::new().route(STORE_PATH, get(async || library)).fallback_service(router);
         let n_cut = listener::serve(Socket::Unix(socket), plain(router), &few, stopping.clone()).await;
         let _ = fs::remove_file(&socket_path);
         n_cut

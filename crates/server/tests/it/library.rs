@@ -498,3 +498,30 @@ fn custom_fields_are_typed_and_filtered() {
     "#]]
     .assert_eq(&said.join(" "));
 }
+
+/// Whoever names a database means that one, not the library of a server that happens to run in the usual folder.
+#[test]
+fn a_command_that_names_another_library_is_refused_beside_a_server() {
+    let scratch = Scratch::new();
+    let Some(_server) = scratch.serve(&["--quickstart"]) else { return };
+    let elsewhere = ["--data", "data", "--store", "postgres://127.0.0.1:1/x"];
+    for command in [
+        &["face-set", "create", "visitors"][..],
+        &["face-set", "delete", "demo", "--yes"],
+        &["person", "create", "anna"],
+        &["search", "--face-id", "1", "--set", "demo"],
+        &["job", "list"],
+        &["check"],
+        &["console"],
+    ] {
+        let ended = scratch.run(&[command, &elsewhere].concat());
+        assert_eq!(ended.code, Some(2), "{command:?}: {}", ended.talk);
+        let said = "`store` is `postgres://127.0.0.1:1/x`, and the server that runs in ";
+        assert!(ended.talk.contains(said) && ended.talk.contains("leave `--store`"), "{command:?}: {}", ended.talk);
+    }
+    let looked = scratch.run(&[&["doctor"], &elsewhere[..]].concat());
+    assert!(looked.data.contains("the server that runs in"), "{}", looked.data);
+    assert_ne!(looked.code, Some(0));
+    // Nothing was written, and without the option it is the server's library.
+    assert!(!scratch.data_of(&["face-set", "list", "--data", "data", "--json"]).contains("visitors"));
+}
