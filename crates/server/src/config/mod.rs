@@ -109,7 +109,8 @@ likeness_domain::settings! {
 /// An address of a database that holds no password: settings are shown.
 fn store_address(text: &str) -> Option<String> {
     let (_, rest) = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "postgres" | "postgresql"))?;
-    let has_password = rest.split_once('@').is_some_and(|(user, _)| user.contains(':')) || rest.contains("password=");
+    let has_password = rest.split_once('@').is_some_and(|(user, _)| user.contains(':'))
+        || rest.to_ascii_lowercase().contains("password=");
     (!has_password).then(|| text.to_owned())
 }
 
@@ -281,12 +282,18 @@ pub(crate) fn read_secret(name: &str, path: &Path) -> Result<String, Error> {
     }
 }
 
-/// An address as it may be shown: refused ones with a password end in logs.
+/// A refused value as an error may show it, which ends up in a log: what may be a password in an address is left out.
 fn without_password(text: &str) -> Cow<'_, str> {
-    let Some((scheme, rest)) = text.split_once("://") else { return Cow::Borrowed(text) };
-    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    match authority.rsplit_once('@') {
-        Some((user, host)) if user.contains(':') => Cow::Owned(format!("{scheme}://***@{host}{path}")),
+    let hidden = |from: usize, to: usize| Cow::Owned(format!("{}***{}", &text[..from], &text[to..]));
+    if let Some(at) = text.to_ascii_lowercase().find("password=") {
+        let from = at + "password=".len();
+        let to = text[from..].find(['&', ' ']).map_or(text.len(), |n_bytes| from + n_bytes);
+        return hidden(from, to);
+    }
+    let Some(from) = text.find("://").map(|at| at + 3) else { return Cow::Borrowed(text) };
+    // Somebody who has not escaped it may have any character in a password.
+    match (text[from..].find(':'), text.rfind('@')) {
+        (Some(colon), Some(at)) if from + colon < at => hidden(from, at),
         _ => Cow::Borrowed(text),
     }
 }

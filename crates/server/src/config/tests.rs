@@ -419,3 +419,19 @@ fn the_documented_reference_is_the_one_in_the_code() {
     expect_file![path]
         .assert_eq(&format!("{before}<!-- reference begins -->\n{table}<!-- reference ends -->\n{after}"));
 }
+
+/// Errors end up in journals.
+#[test]
+fn a_refused_address_is_shown_without_its_password() {
+    for (setting, value, shown) in [
+        ("store", "postgres://u:hidden@127.0.0.1:1/x", "postgres://***@127.0.0.1:1/x"),
+        ("store", "postgres://u:hid/d@en@127.0.0.1:1/x", "postgres://***@127.0.0.1:1/x"),
+        ("store", "postgres://u@127.0.0.1:1/x?Password=hidden&a=b", "postgres://u@127.0.0.1:1/x?Password=***&a=b"),
+        ("store", "host=a password=hidden dbname=x", "host=a password=*** dbname=x"),
+        ("milvus.url", "http://user:hidden@127.0.0.1:19530", "http://***@127.0.0.1:19530"),
+    ] {
+        let raw = settle(&format!("{setting} = '{value}'"), &[], RawConfig::default());
+        let error = raw.and_then(|raw| Config::from_raw(&raw)).map(|_| ()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("`{setting}` is `{shown}` (file likeness.toml), expected ")), "{error}");
+    }
+}

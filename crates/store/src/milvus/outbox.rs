@@ -47,6 +47,12 @@ fn row_of(face_set: FaceSetId, entry: &GalleryEntry) -> Row {
     }
 }
 
+/// The collections, by pack and numbers of a vector, that have rows of such sets.
+fn collections(outbox: &Outbox, is_meant: impl Fn(&OutboxSet) -> bool) -> BTreeSet<(PackId, usize)> {
+    let sets = outbox.sets.values().filter(|set| set.n_numbers > 0 && is_meant(set));
+    sets.map(|set| (set.pack.clone(), set.n_numbers)).collect()
+}
+
 /// Keys of the two rows of which the newer one is the mark. No face has them, and they are of no face set.
 const MARKS: [&str; 2] = ["mark", "mark2"];
 
@@ -135,8 +141,7 @@ impl Shared {
             return Ok(());
         }
         self.flushes().at = Instant::now();
-        let used: BTreeSet<(PackId, usize)> =
-            outbox.sets.values().filter(|set| set.n_numbers > 0).map(|set| (set.pack.clone(), set.n_numbers)).collect();
+        let used = collections(outbox, |_| true);
         let mut is_done = true;
         for (pack, n_numbers) in used {
             is_done &= self.flush(&collection_of(&outbox.name, &pack, n_numbers), n_numbers, outbox.position).await;
@@ -218,8 +223,7 @@ impl Shared {
 
     /// A collection that is gone was dropped by somebody, or Milvus lost its data: its sets are filled anew.
     async fn look_for_collections(&self, outbox: &mut Outbox) -> Result<bool> {
-        let used: BTreeSet<(PackId, usize)> =
-            outbox.sets.values().filter(|set| set.n_numbers > 0).map(|set| (set.pack.clone(), set.n_numbers)).collect();
+        let used = collections(outbox, |_| true);
         let mut has_changed = false;
         for (pack, n_numbers) in used {
             let name = collection_of(&outbox.name, &pack, n_numbers);
@@ -352,12 +356,7 @@ impl Shared {
         if self.flushes().n_at_marks == Some(n_connections) {
             return Ok(false);
         }
-        let served: BTreeSet<(PackId, usize)> = outbox
-            .sets
-            .values()
-            .filter(|set| set.stage == Stage::Served && set.n_numbers > 0)
-            .map(|set| (set.pack.clone(), set.n_numbers))
-            .collect();
+        let served = collections(outbox, |set| set.stage == Stage::Served);
         let mut has_changed = false;
         for (pack, n_numbers) in served {
             let name = collection_of(&outbox.name, &pack, n_numbers);

@@ -127,10 +127,6 @@ impl Shared {
                 found => found,
             };
             let found = found.map_err(|fault| fault.into_error("search"))?;
-            if self.client.n_connections() != n_connections {
-                // It may be another process, which has less than the overlay counts on.
-                return Ok(None);
-            }
             let (n_found, last) = (found.len(), found.last().map_or(f32::NEG_INFINITY, |(_, score)| *score));
             let mut faces: HashSet<FaceId> = found.iter().filter_map(|(key, _)| face_of(face_set, key)).collect();
             if n_found < n_candidates {
@@ -141,6 +137,10 @@ impl Shared {
                     return self.scan(question).await.map(Some);
                 }
                 faces.extend(listed.iter().filter_map(|(key, _)| face_of(face_set, key)));
+            }
+            if self.client.n_connections() != n_connections {
+                // It may be another process, which has less than the overlay counts on.
+                return Ok(None);
             }
             // A row that is being written anew is not in Milvus for a moment; the commit it comes from is in the record.
             faces.extend(self.touched_since(face_set, at).await?);

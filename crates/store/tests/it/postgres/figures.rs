@@ -97,7 +97,7 @@ fn recall(found: &[Vec<Hit>], wanted: &[Vec<Hit>]) -> f64 {
 }
 
 #[test]
-fn figures_of_a_large_set() {
+fn figures_of_a_large_set_with_and_without_milvus() {
     if !server::is_installed() || !milvus_server::is_installed() {
         return;
     }

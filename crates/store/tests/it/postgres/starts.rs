@@ -111,12 +111,9 @@ fn a_node_that_starts_again_reads_only_what_came_since() {
     if !server::is_installed() {
         return;
     }
-    let (server, scratch) = (server::shared(), tempfile::tempdir().unwrap());
-    let database = server.database();
-    let (here, there) = (scratch.path().join("here"), scratch.path().join("there"));
-    std::fs::create_dir(&here).unwrap();
-    std::fs::create_dir(&there).unwrap();
-    let a = Node::open(server, &database, &here);
+    let (server, folders) = (server::shared(), [(); 2].map(|()| tempfile::tempdir().unwrap()));
+    let (database, [here, there]) = (server.database(), folders.each_ref().map(|folder| folder.path()));
+    let a = Node::open(server, &database, here);
     let set = runtime().block_on(async {
         let set = a.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap().id;
         a.add(set, 1..41).await;
@@ -124,7 +121,7 @@ fn a_node_that_starts_again_reads_only_what_came_since() {
     });
     assert_eq!(a.start, (1, 0));
     a.close();
-    let b = Node::open(server, &database, &there);
+    let b = Node::open(server, &database, there);
     assert_eq!(b.start, (1, 40), "its folder is empty");
     let guests = runtime().block_on(async {
         b.add(set, 50..53).await;
@@ -133,7 +130,7 @@ fn a_node_that_starts_again_reads_only_what_came_since() {
         b.add(guests, 9001..9003).await;
         guests
     });
-    let a = Node::open(server, &database, &here);
+    let a = Node::open(server, &database, here);
     assert_eq!(a.start, (0, 5));
     runtime().block_on(async {
         assert!(a.shows(set, 3).await && a.shows(set, 51).await && a.shows(guests, 9002).await);
@@ -145,7 +142,7 @@ fn a_node_that_starts_again_reads_only_what_came_since() {
         a.store.delete_face_set(by(ours()), guests, false).await.unwrap();
     });
     a.close();
-    let a = Node::open(server, &database, &here);
+    let a = Node::open(server, &database, here);
     assert_eq!(a.start, (0, 0));
     runtime().block_on(async {
         assert!(a.shows(set, 60).await && !a.shows(guests, 9002).await);
@@ -155,7 +152,7 @@ fn a_node_that_starts_again_reads_only_what_came_since() {
     // The note is damaged, or empty.
     for damage in [&b"0123456789abcdef01234567"[..], b""] {
         std::fs::write(here.join("likeness.follows"), damage).unwrap();
-        let a = Node::open(server, &database, &here);
+        let a = Node::open(server, &database, here);
         assert_eq!(a.start, (1, 41));
         a.close();
     }
@@ -168,12 +165,9 @@ fn rows_of_another_history_are_not_taken_over() {
     if !server::is_installed() {
         return;
     }
-    let (server, scratch) = (server::shared(), tempfile::tempdir().unwrap());
-    let database = server.database();
-    let (here, there) = (scratch.path().join("here"), scratch.path().join("there"));
-    std::fs::create_dir(&here).unwrap();
-    std::fs::create_dir(&there).unwrap();
-    let a = Node::open(server, &database, &here);
+    let (server, folders) = (server::shared(), [(); 2].map(|()| tempfile::tempdir().unwrap()));
+    let (database, [here, there]) = (server.database(), folders.each_ref().map(|folder| folder.path()));
+    let a = Node::open(server, &database, here);
     let set = runtime().block_on(async {
         let set = a.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap().id;
         a.add(set, 1..11).await;
@@ -181,13 +175,13 @@ fn rows_of_another_history_are_not_taken_over() {
     });
     a.close();
     let copy = server.copy_of(&database);
-    let a = Node::open(server, &database, &here);
+    let a = Node::open(server, &database, here);
     assert_eq!(a.start, (0, 0));
     runtime().block_on(async { a.add(set, 100..101).await });
     a.close();
-    let b = Node::open(server, &copy, &there);
+    let b = Node::open(server, &copy, there);
     runtime().block_on(async { b.add(set, 200..201).await });
-    let a = Node::open(server, &copy, &here);
+    let a = Node::open(server, &copy, here);
     assert_eq!(a.start, (1, 11));
     runtime().block_on(async {
         assert!(a.shows(set, 200).await && !a.shows(set, 100).await);
@@ -195,7 +189,7 @@ fn rows_of_another_history_are_not_taken_over() {
     });
     a.close();
     // Where the other history is longer, too.
-    let a = Node::open(server, &database, &here);
+    let a = Node::open(server, &database, here);
     assert_eq!(a.start, (1, 11));
     runtime().block_on(async { assert!(a.shows(set, 100).await && !a.shows(set, 200).await) });
 }
