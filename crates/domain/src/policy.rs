@@ -6,33 +6,6 @@ use crate::ports::Doubt;
 use crate::types::{BoundingBox, Detection, Quality, QualityFailure, QualityGate};
 use crate::{Error, Kind};
 
-/// Which of the faces in an image are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FaceChoice {
-    /// None: only where they are is asked.
-    None,
-    /// The one with the largest box.
-    Largest,
-    /// The one whose centre is nearest to the picture's.
-    Central,
-    /// Up to this many, largest first.
-    LargestFew(usize),
-    /// All of them, up to [`crate::limits::FACES_PER_IMAGE_MAX`].
-    All,
-}
-
-impl FaceChoice {
-    /// How many faces of `n_faces`, in the order of [`crate::ports::Analysis::faces`], are meant: the first so many.
-    pub fn count(self, n_faces: usize) -> usize {
-        match self {
-            FaceChoice::None => 0,
-            FaceChoice::Largest | FaceChoice::Central => n_faces.min(1),
-            FaceChoice::LargestFew(n_max) => n_faces.min(n_max),
-            FaceChoice::All => n_faces.min(crate::limits::FACES_PER_IMAGE_MAX),
-        }
-    }
-}
-
 /// Order of faces in an answer: largest box first; of equal boxes the surer one, then the higher, then the more left.
 pub fn by_size(a: &Detection, b: &Detection) -> Ordering {
     let place = |detection: &Detection| (detection.bounding_box.top, detection.bounding_box.left);

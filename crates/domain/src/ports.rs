@@ -33,8 +33,8 @@ use crate::Result;
 use crate::types::{ID_END, TimestampMs};
 
 pub use analysis::{
-    Analysis, AnalyzeRequest, AnalyzedFace, AnalyzerLoad, Assess, Count, Doubt, FaceAnalyzer, ImageFormats, ImageRules,
-    PackInfo,
+    Analysis, AnalyzeRequest, AnalyzedFace, AnalyzerLoad, Assess, Count, Doubt, FaceAnalyzer, FaceChoice, ImageFormats,
+    ImageRules, PackInfo,
 };
 pub use archives::{ArchiveBounds, ArchiveId, ArchiveStore, OpenArchive};
 pub use commits::{Change, ChangeRef, Commit, CommitPage, CommitRecord, KeyAction, RecordPage};

@@ -4,9 +4,10 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use likeness_domain::limits;
-use likeness_domain::policy::{self, FaceChoice};
+use likeness_domain::policy;
 use likeness_domain::ports::{
-    Analysis, AnalyzeRequest, AnalyzedFace, Count, FaceAnalyzer, ImageFormats, ImageRules, PackInfo, Pending,
+    Analysis, AnalyzeRequest, AnalyzedFace, Count, FaceAnalyzer, FaceChoice, ImageFormats, ImageRules, PackInfo,
+    Pending,
 };
 use likeness_domain::score::{Calibration, OperatingPoint};
 use likeness_domain::types::{

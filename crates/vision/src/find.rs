@@ -9,8 +9,8 @@
 
 use likeness_domain::Result;
 use likeness_domain::limits::FACES_PER_IMAGE_MAX;
-use likeness_domain::policy::{FaceChoice, off_centre};
-use likeness_domain::ports::Doubt;
+use likeness_domain::policy::off_centre;
+use likeness_domain::ports::{Doubt, FaceChoice};
 use likeness_domain::types::{BoundingBox, Landmarks, Point};
 
 use crate::detect::{Detector, FoundFace, iou, suppressed};

@@ -5,8 +5,7 @@ use bytes::Bytes;
 use super::probes::Bounds;
 use super::{Candidate, ImageInput, Library, Search, SearchAnswer, Wanted};
 use crate::access::{Caller, Grant};
-use crate::policy::FaceChoice;
-use crate::ports::{AnalyzedFace, Assess, Doubt};
+use crate::ports::{AnalyzedFace, Assess, Doubt, FaceChoice};
 use crate::types::{Aspects, Detection, Face, FaceOwner, PackId, Pose, Quality, Similarity, Template};
 use crate::{Error, Kind, Result};
 

@@ -6,8 +6,8 @@ use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace, UpdateFace,
 use crate::access::{Caller, Grant};
 use crate::filter::{Expr, Filter};
 use crate::limits;
-use crate::policy::{self, FaceChoice, QualityThresholds};
-use crate::ports::{AnalyzedFace, Assess, FacePage, FaceScope, FaceSelector, Page};
+use crate::policy::{self, QualityThresholds};
+use crate::ports::{AnalyzedFace, Assess, FaceChoice, FacePage, FaceScope, FaceSelector, Page};
 use crate::types::{
     Aspects, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetKey, FaceSetName, FieldSchema,
     FieldValues, NewFace, Template, Thumbnail, TimestampMs, nfc,

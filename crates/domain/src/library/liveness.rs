@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::{ImageInput, ImageSource, Library, check_count, together};
 use crate::access::{Caller, Grant};
 use crate::liveness::{self, JudgeRules, LivenessReason, Moment, SeenAction, Track, TrackedFace, WantedAction};
-use crate::policy::FaceChoice;
 use crate::ports::{
-    Analysis, AnalyzeRequest, AnalyzedFace, Assess, Count, ImageFormats, ImageRules, Video, VideoFrame, VideoRules,
+    Analysis, AnalyzeRequest, AnalyzedFace, Assess, Count, FaceChoice, ImageFormats, ImageRules, Video, VideoFrame,
+    VideoRules,
 };
 use crate::types::{Aspects, Detection, PackId, Quality};
 use crate::{Error, Kind, Result, limits};

@@ -42,11 +42,11 @@ use bytes::Bytes;
 use crate::access::Caller;
 use crate::error::shortened;
 use crate::filter::Expr;
-use crate::policy::{FaceChoice, QualityThresholds};
+use crate::policy::QualityThresholds;
 use crate::ports::{
     Analysis, AnalyzeRequest, AnalyzedFace, AnalyzerLoad, Assess, Clock, Count, CredentialStore, FaceAnalyzer,
-    FetchRules, GalleryStore, IdSource, ImageFetcher, ImageRules, JobStore, PackInfo, Page, UploadStore, VectorIndex,
-    VideoDecoder, fresh_id,
+    FaceChoice, FetchRules, GalleryStore, IdSource, ImageFetcher, ImageRules, JobStore, PackInfo, Page, UploadStore,
+    VectorIndex, VideoDecoder, fresh_id,
 };
 use crate::types::{
     Aspects, Assessment, BoundingBox, ClearedParts, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName,

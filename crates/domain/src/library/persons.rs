@@ -4,8 +4,8 @@ use super::faces::assess_for;
 use super::{ImageInput, Library, Wanted, check_count, check_page, quota, together};
 use crate::access::{Caller, Grant, Limits};
 use crate::limits;
-use crate::policy::{self, FaceChoice, QualityThresholds};
-use crate::ports::{FacePage, FaceScope, FaceSelector, Page, PersonSummary};
+use crate::policy::{self, QualityThresholds};
+use crate::ports::{FaceChoice, FacePage, FaceScope, FaceSelector, Page, PersonSummary};
 use crate::types::{
     Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, FieldSchema, FieldValues, NewFace, NewFaceSet, NewPerson,
     Note, PackId, Person, PersonId, PersonKey, PersonPatch, Tags, Thumbnail, nfc, require_new_name,

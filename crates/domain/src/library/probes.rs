@@ -11,8 +11,7 @@ use super::{
 use crate::access::{Caller, Grant};
 use crate::filter::Filter;
 use crate::limits;
-use crate::policy::FaceChoice;
-use crate::ports::{Analysis, AnalyzedFace, Assess, FaceScope, GallerySearch, Hit};
+use crate::ports::{Analysis, AnalyzedFace, Assess, FaceChoice, FaceScope, GallerySearch, Hit};
 use crate::types::{
     Aspects, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetSummary, FieldSchema, FieldValue, PackId, Person,
     PersonId, PersonKey, Similarity, Template,

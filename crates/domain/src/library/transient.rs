@@ -5,8 +5,8 @@ use super::{
 };
 use crate::access::{Caller, Grant};
 use crate::limits;
-use crate::policy::{self, FaceChoice, QualityThresholds};
-use crate::ports::{Assess, FaceScope};
+use crate::policy::{self, QualityThresholds};
+use crate::ports::{Assess, FaceChoice, FaceScope};
 use crate::types::{
     Aspects, Face, FaceId, FaceSetKey, NewTransientFace, PackId, Subject, Template, TimestampMs, TransientFace,
 };

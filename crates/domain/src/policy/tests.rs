@@ -1,5 +1,6 @@
 use super::*;
 use crate::limits::FACES_PER_IMAGE_MAX;
+use crate::ports::FaceChoice;
 use crate::types::{BoundingBox, Landmarks, Point};
 
 fn detection(width: u32, height: u32, score: f32, top: u32, left: u32) -> Detection {

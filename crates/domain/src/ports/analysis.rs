@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Pending;
-use crate::policy::FaceChoice;
 use crate::score::Calibration;
 use crate::types::{Aspects, Assessment, Detection, PackId, Quality, Template};
 
@@ -50,6 +49,33 @@ pub struct ImageRules {
     pub side_max: u32,
     /// Smallest width and height.
     pub side_min: u32,
+}
+
+/// Which of the faces in an image are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaceChoice {
+    /// None: only where they are is asked.
+    None,
+    /// The one with the largest box.
+    Largest,
+    /// The one whose centre is nearest to the picture's.
+    Central,
+    /// Up to this many, largest first.
+    LargestFew(usize),
+    /// All of them, up to [`crate::limits::FACES_PER_IMAGE_MAX`].
+    All,
+}
+
+impl FaceChoice {
+    /// How many faces of `n_faces`, in the order of [`Analysis::faces`], are meant: the first so many.
+    pub fn count(self, n_faces: usize) -> usize {
+        match self {
+            FaceChoice::None => 0,
+            FaceChoice::Largest | FaceChoice::Central => n_faces.min(1),
+            FaceChoice::LargestFew(n_max) => n_faces.min(n_max),
+            FaceChoice::All => n_faces.min(crate::limits::FACES_PER_IMAGE_MAX),
+        }
+    }
 }
 
 /// What to do with an image.

@@ -23,8 +23,8 @@ use likeness_domain::library::{
     AddFaces, CreateFaceSet, FacesAdded, ImageInput, ImageSource, Library, Ports, Probe, Search, SearchAnswer,
     Threshold, UpdateFace,
 };
-use likeness_domain::policy::{FaceChoice, QualityThresholds};
-use likeness_domain::ports::{Count, GalleryStore, ImageFormats, ImageRules};
+use likeness_domain::policy::QualityThresholds;
+use likeness_domain::ports::{Count, FaceChoice, GalleryStore, ImageFormats, ImageRules};
 use likeness_domain::types::{
     Aspects, ExternalId, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, GivenFields,
     GivenValue, PackId, Similarity, Subject, Tags,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use likeness_domain::policy::{FaceChoice, QualityThresholds, poor_quality};
-use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, Assess, FaceAnalyzer};
+use likeness_domain::policy::{QualityThresholds, poor_quality};
+use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, Assess, FaceAnalyzer, FaceChoice};
 use likeness_domain::score::verification::{IMPOSTORS_ABOVE_MIN, Interval, wilson};
 use likeness_domain::types::{Aspects, BoundingBox, PackId, QualityGate, Template};
 use likeness_domain::{Error, Kind};

@@ -1,9 +1,8 @@
-use likeness_domain::policy::FaceChoice;
 use likeness_domain::types::BoundingBox;
 
 use super::*;
 use crate::block_on;
-use likeness_domain::ports::Assess;
+use likeness_domain::ports::{Assess, FaceChoice};
 
 fn request(embed: FaceChoice) -> AnalyzeRequest {
     AnalyzeRequest {

@@ -1,7 +1,6 @@
 //! What is measured of faces, with the real stages and with one that must not run.
 
-use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{Assess, FaceAnalyzer};
+use likeness_domain::ports::{Assess, FaceAnalyzer, FaceChoice};
 use likeness_domain::types::{Aspects, Expression, Point};
 use likeness_domain::{Kind, Result};
 use likeness_vision::pack::{Digest, Home, Installable, InstalledPack, Source, install_pack, load};

@@ -1,8 +1,7 @@
 //! Faces that lie, stand on their heads, are tilted, tiny or huge; and what is no face.
 
 use image::{DynamicImage, imageops};
-use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{AnalyzeRequest, AnalyzedFace};
+use likeness_domain::ports::{AnalyzeRequest, AnalyzedFace, FaceChoice};
 use likeness_domain::types::{BoundingBox, Template};
 use likeness_vision::align::{Placement, warp};
 use likeness_vision::pipeline::Pipeline;

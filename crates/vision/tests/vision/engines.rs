@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use likeness_domain::Kind;
-use likeness_domain::policy::FaceChoice;
+use likeness_domain::ports::FaceChoice;
 use likeness_domain::types::Template;
 use likeness_vision::pack::{self, Home};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};

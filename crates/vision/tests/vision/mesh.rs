@@ -1,7 +1,6 @@
 //! What a face mesh tells, on photographs: poses that follow a known turn, landmarks beside those of another net.
 
-use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{AnalyzedFace, Assess};
+use likeness_domain::ports::{AnalyzedFace, Assess, FaceChoice};
 use likeness_domain::types::{Aspects, PackId, Point};
 use likeness_vision::align::{Placement, warp};
 use likeness_vision::decode::decode;

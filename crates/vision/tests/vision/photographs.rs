@@ -1,6 +1,6 @@
 //! Photographs in number: is there a face where one must be?
 
-use likeness_domain::policy::FaceChoice;
+use likeness_domain::ports::FaceChoice;
 
 use super::support::{analyze, files, installation, shared};
 

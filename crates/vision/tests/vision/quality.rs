@@ -1,8 +1,7 @@
 //! Quality and pose on photographs that were blurred, darkened, shrunk, cut and turned by known amounts. Each of these is
 //! done here, on the decoded picture, so that a photograph stays where it is.
 
-use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{AnalyzeRequest, AnalyzedFace, Assess};
+use likeness_domain::ports::{AnalyzeRequest, AnalyzedFace, Assess, FaceChoice};
 use likeness_domain::types::{Aspects, Quality, QuarterTurn};
 use likeness_vision::decode::decode;
 use likeness_vision::pipeline::Pipeline;

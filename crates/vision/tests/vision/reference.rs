@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use image::{ImageFormat, RgbImage};
-use likeness_domain::policy::FaceChoice;
+use likeness_domain::ports::FaceChoice;
 use likeness_domain::types::{Landmarks, PackId, Point, Template};
 use likeness_vision::align::align;
 use likeness_vision::decode::decode;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use likeness_domain::Result;
 use likeness_domain::limits::{IMAGE_BYTES_MAX, IMAGE_SIDE_MAX};
-use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{Analysis, AnalyzeRequest, Assess, Count, FaceAnalyzer, ImageFormats, ImageRules};
+use likeness_domain::ports::{
+    Analysis, AnalyzeRequest, Assess, Count, FaceAnalyzer, FaceChoice, ImageFormats, ImageRules,
+};
 use likeness_domain::types::PackId;
 use likeness_vision::pack::{self, Home, InstalledPack, Recognition};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};

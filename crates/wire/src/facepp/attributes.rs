@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::Assess;
+use likeness_domain::ports::{Assess, FaceChoice};
 use likeness_domain::types::{Aspects, Assessment, Detection, Expression, Openness, Point, Quality};
 use serde::Serialize;
 

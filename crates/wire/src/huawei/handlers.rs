@@ -2,8 +2,8 @@
 
 use likeness_domain::filter::{self, Expr};
 use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, Probe, Search, Threshold, UpdateFace};
-use likeness_domain::policy::{FaceChoice, QualityThresholds};
-use likeness_domain::ports::Page;
+use likeness_domain::policy::QualityThresholds;
+use likeness_domain::ports::{FaceChoice, Page};
 use likeness_domain::types::{Face, FaceSet, GivenValue, Subject, Tags};
 
 use super::call::Call;

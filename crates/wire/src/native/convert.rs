@@ -9,9 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use likeness_domain::access::{Caller, Limits};
 use likeness_domain::filter::{self, Expr, Vocabulary};
 use likeness_domain::library::{self, Comparisons, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
-use likeness_domain::policy::{self, FaceChoice, QualityThresholds};
+use likeness_domain::policy::{self, QualityThresholds};
 use likeness_domain::ports::{
-    Analysis, AnalyzedFace, Count, Doubt, ImageFormats, ImageRules, PackInfo, ReportProgress, ScrubReport, StoreReport,
+    Analysis, AnalyzedFace, Count, Doubt, FaceChoice, ImageFormats, ImageRules, PackInfo, ReportProgress, ScrubReport,
+    StoreReport,
 };
 use likeness_domain::score::{Bound, Calibration, FalseAcceptRate, Interval};
 use likeness_domain::types::{

@@ -1,8 +1,7 @@
 //! One function for each call: translate the request, call the library (seldom twice), translate the answer.
 
 use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, Probe, Search, Threshold};
-use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::Page;
+use likeness_domain::ports::{FaceChoice, Page};
 use likeness_domain::types::{FaceId, FaceSetName, FieldSchema, GivenFields, Tags};
 use likeness_domain::{Error, Kind, limits};
 

@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use likeness_domain::Error;
-use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::{
-    AnalyzeRequest, Assess, GalleryChange, GalleryEntry, GallerySearch, GalleryStore, VectorIndex,
+    AnalyzeRequest, Assess, FaceChoice, GalleryChange, GalleryEntry, GallerySearch, GalleryStore, VectorIndex,
 };
 use likeness_domain::types::{
     Actor, BoundingBox, Detection, FaceId, FaceOwner, FaceSetId, FaceSetName, FieldSchema, FieldValues, Landmarks,

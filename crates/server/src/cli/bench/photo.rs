@@ -8,8 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clap::Args;
 use likeness_domain::Error;
-use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{AnalyzeRequest, Assess, FaceAnalyzer};
+use likeness_domain::ports::{AnalyzeRequest, Assess, FaceAnalyzer, FaceChoice};
 use likeness_wire::native;
 use serde::Serialize;
 

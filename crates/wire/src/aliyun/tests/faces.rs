@@ -4,8 +4,8 @@ use likeness_domain::access::Caller;
 use likeness_domain::library::{
     AddFaces, CreateFaceSet, DeleteFaces, ImageInput, ImageSource, Probe, Search, Threshold,
 };
-use likeness_domain::policy::{FaceChoice, QualityThresholds};
-use likeness_domain::ports::{ImageFormats, ImageRules, Page};
+use likeness_domain::policy::QualityThresholds;
+use likeness_domain::ports::{FaceChoice, ImageFormats, ImageRules, Page};
 use likeness_domain::types::{FaceSetName, FieldSchema, GivenFields, Subject};
 use serde_json::{Value, json};
 
