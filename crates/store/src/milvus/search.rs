@@ -93,7 +93,7 @@ impl Shared {
         let n_connections = self.client.n_connections();
         let Overlay { outbox, at, changed, rows: from_tail } = self.overlay(question).await?;
         let Some(set) = outbox.sets.get(&face_set) else { return Err(refused("the face set is being moved")) };
-        if set.stage != Stage::Served {
+        if set.stage != Stage::Served || outbox.rebuilds.contains(&face_set) {
             return Err(refused("the face set is being copied to Milvus"));
         }
         let fresh = || {

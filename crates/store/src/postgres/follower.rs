@@ -57,6 +57,8 @@ pub(super) struct Follower {
     known: AtomicU64,
     /// The index has to be filled anew.
     is_lost: AtomicBool,
+    /// It has had commits that the database lacks, and so may have what was made of them elsewhere.
+    has_other_history: AtomicBool,
     wake: Notify,
     /// Who wants to know the last commit of the database.
     questions: mpsc::Sender<oneshot::Sender<Result<Position, String>>>,
@@ -78,6 +80,7 @@ impl Follower {
             own: Mutex::default(),
             known: AtomicU64::new(0),
             is_lost: AtomicBool::new(true),
+            has_other_history: AtomicBool::new(false),
             wake: Notify::new(),
             questions,
         };
@@ -155,6 +158,7 @@ impl Follower {
         // What is known of the other history is of no use.
         self.own.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.known.store(0, Ordering::SeqCst);
+        self.has_other_history.store(true, Ordering::SeqCst);
         self.is_lost.store(true, Ordering::SeqCst);
         self.wake.notify_one();
     }
@@ -240,6 +244,11 @@ impl Follower {
     /// Fills the index with every gallery, as one state of the database has them: from the tables, unless it has kept its
     /// rows of an earlier process.
     async fn fill(&self, session: &Session) -> Answer<()> {
+        #[cfg(feature = "milvus")]
+        if self.has_other_history.load(Ordering::SeqCst) {
+            super::milvus::distrust(session).await?;
+            self.has_other_history.store(false, Ordering::SeqCst);
+        }
         session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let started = tokio::time::Instant::now();
         let position = commits::last(session).await?;

@@ -138,6 +138,18 @@ impl MilvusTruth {
     }
 }
 
+/// Has every set that is in Milvus copied anew, if there is a Milvus: it may have been told of commits that the database lacks.
+pub(super) async fn distrust(session: &Session) -> Answer<()> {
+    if !session.exists("SELECT 1 WHERE to_regclass('milvus_rebuilds') IS NOT NULL", &[]).await? {
+        return Ok(());
+    }
+    let sql = "INSERT INTO milvus_rebuilds SELECT face_set FROM milvus_sets ON CONFLICT DO NOTHING";
+    if session.execute(sql, &[]).await? > 0 {
+        tracing::warn!("Milvus may have been told of commits that the database lacks, its face sets are copied anew");
+    }
+    Ok(())
+}
+
 async fn load(session: &Session) -> Answer<Outbox> {
     let row = session.one("SELECT name, revision, checksum, seen, coalesce(flushed, revision), coalesce(flushed_checksum, checksum) FROM milvus_outbox", &[]).await?;
     let position = Position { revision: Revision(rows::whole(&row, 1)?), checksum: row.try_get(2)? };

@@ -91,8 +91,13 @@ impl Server {
     pub(crate) fn address(&self) -> Address {
         match self.variety {
             Variety::Secured => self.address_with(Some("root:Milvus"), Some(&self.certificate())),
-            _ => Address::parse(&format!("http://{}", self.port), None, None).expect("a valid address"),
+            _ => Address::parse(&self.url(), None, None).expect("a valid address"),
         }
+    }
+
+    /// The same as a text, of one that speaks no TLS.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.port)
     }
 
     /// The same over TLS, with that password and that authority.

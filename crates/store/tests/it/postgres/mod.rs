@@ -7,6 +7,8 @@ mod layouts;
 mod migration;
 #[cfg(feature = "milvus")]
 mod milvus;
+#[cfg(feature = "milvus")]
+mod milvus_crashes;
 mod nodes;
 mod record;
 mod replication;

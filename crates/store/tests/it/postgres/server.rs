@@ -15,6 +15,9 @@ use likeness_store::postgres::Address;
 /// Names the folder with `initdb` and `postgres`, for other places than Debian's.
 const BIN_VARIABLE: &str = "LIKENESS_TEST_POSTGRES";
 
+/// The name of a server's socket in its folder.
+pub(crate) const SOCKET: &str = ".s.PGSQL.5432";
+
 /// Where the programs are, of the newest version that is installed; `None` if there is none.
 fn programs() -> Option<PathBuf> {
     if let Some(dir) = std::env::var_os(BIN_VARIABLE) {
@@ -241,6 +244,11 @@ impl Server {
         checked(statements, psql.output().expect("psql runs")).trim().to_owned()
     }
 
+    /// Where its socket is.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.join(SOCKET)
+    }
+
     /// The address of a database.
     pub(crate) fn place(&self, database: &str) -> Address {
         place(&[self], database)
@@ -249,8 +257,19 @@ impl Server {
 
 /// The address of a database that is on whichever of these can be written to.
 pub(crate) fn place(servers: &[&Server], database: &str) -> Address {
-    let hosts: Vec<String> = servers.iter().map(|server| server.dir.to_string_lossy().replace('/', "%2F")).collect();
-    Address::parse(&format!("postgres://likeness@{}/{database}", hosts.join(",")), None).expect("a valid address")
+    Address::parse(&url(servers, database), None).expect("a valid address")
+}
+
+/// The same as a text.
+pub(crate) fn url(servers: &[&Server], database: &str) -> String {
+    let folders: Vec<&Path> = servers.iter().map(|server| &*server.dir).collect();
+    url_in(&folders, database)
+}
+
+/// The same of servers whose sockets are in these folders.
+pub(crate) fn url_in(folders: &[&Path], database: &str) -> String {
+    let hosts: Vec<String> = folders.iter().map(|folder| folder.to_string_lossy().replace('/', "%2F")).collect();
+    format!("postgres://likeness@{}/{database}", hosts.join(","))
 }
 
 impl Drop for Server {
