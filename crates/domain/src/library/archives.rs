@@ -210,8 +210,8 @@ impl Library {
     ///
     /// Needs the enrol and the templates grant; faces of persons also need a key for every face set, as a person's faces
     /// are shown by all sets of the person. `FaceSetNotFound`, `PackUnavailable`, `CapacityExceeded`, `TooManyPersons`,
-    /// `FieldNotDefined`, `FieldTypeMismatch`, and `InvalidArgument` for too many faces and for a template of another pack or
-    /// with another number of dimensions. What is refused by these checks leaves nothing behind; faces of several owners
+    /// `FieldNotDefined`, `FieldTypeMismatch`, and `InvalidArgument` for too many faces, for a template of another pack or
+    /// with another number of dimensions, and for two different faces with one external id. What is refused by these checks leaves nothing behind; faces of several owners
     /// are several commits, so that a fault of the store in the middle leaves those before it.
     pub async fn import_faces(&self, caller: &Caller, request: ImportFaces) -> Result<FacesImported> {
         caller.require(Grant::Enrol)?;
@@ -239,6 +239,7 @@ impl Library {
         if faces.iter().any(|arriving| arriving.face.person.is_some()) {
             caller.require_every_face_set("import faces of persons")?;
         }
+        refuse_two_of_one_name(&faces)?;
         let n_given = faces.len() as u64;
         let (faces, strangers) = self.unknown_faces(caller, &summary.face_set, faces).await?;
         // Before anything is written: a part of them would be enrolled, and not the first part.
@@ -450,6 +451,23 @@ impl Mark {
 fn folded(mark: u128) -> u64 {
     let [low, high] = [mark, mark >> 64].map(|half| (half & u128::from(u64::MAX)) as u64);
     (low ^ high.rotate_left(19)) % (ID_END - 2) + 1
+}
+
+/// Refuses two different faces of an owner under one external id: the second one would be taken for the first, and lost.
+fn refuse_two_of_one_name(faces: &[Arriving]) -> Result<()> {
+    let mut named: HashMap<(Option<&PersonKey>, &ExternalId), (usize, &ArchivedFace)> = HashMap::new();
+    for (idx, arriving) in faces.iter().enumerate() {
+        let face = &arriving.face;
+        let Some(external_id) = &face.external_id else { continue };
+        let (first, other) = named.entry((arriving.person_key(), external_id)).or_insert((idx, face));
+        if other.id != face.id || other.template != face.template {
+            let what = "expected one of its own for each face of an owner";
+            let message =
+                format!("face {}: `external_id` is that of another face, face {}; {what}", idx + 1, *first + 1);
+            return Err(Error::invalid("external_id", message));
+        }
+    }
+    Ok(())
 }
 
 fn check_template(template: &Template, pack: &PackId, dimensions: usize) -> Result<()> {

@@ -307,12 +307,15 @@ pub(super) fn refuse_old_secret(caller: &Caller) -> Result<()> {
     Err(Error::new(Kind::Forbidden, message))
 }
 
-/// What people call a key; an empty label is none. `InvalidArgument` for one that is too long.
+/// What people call a key; an empty label is none. `InvalidArgument` for one that is too long, or that is no line of text.
 pub(super) fn own_label(label: Option<Note>) -> Result<Option<Note>> {
     let label = label.filter(|label| !label.as_str().trim().is_empty());
     if label.as_ref().is_some_and(|label| label.as_str().chars().count() > limits::KEY_LABEL_CHARS_MAX) {
         let message = format!("`label` has more than {} characters", limits::KEY_LABEL_CHARS_MAX);
         return Err(Error::invalid("label", message));
+    }
+    if label.as_ref().is_some_and(|label| label.as_str().chars().any(char::is_control)) {
+        return Err(Error::invalid("label", "`label` has a control character, expected one line of printable text"));
     }
     Ok(label)
 }

@@ -433,6 +433,17 @@ async fn ensure_face_set(connection: &Connection, args: &ImportArgs, header: &He
                 let on = format!("`likeness face-set update {name} --thumbnails on` has it keep them");
                 return Err(refused(format!("face set `{name}` exists and keeps no thumbnails")).with_hint(on));
             }
+            // An import that is run once more, in the same words, goes on.
+            if let Some(most) = args.capacity.filter(|&most| face_set.capacity != Some(most)) {
+                let has = match face_set.capacity {
+                    None => "no capacity".to_owned(),
+                    Some(has) => format!("a capacity of {has}"),
+                };
+                let message =
+                    format!("`--capacity` is {most}, for a face set that is made; `{name}` exists and has {has}");
+                let other = format!("leave it out; `likeness face-set update {name} --capacity {most}` changes it");
+                return Err(refused(message).with_hint(other));
+            }
             Ok(())
         }
         Ok(face_set) => {

@@ -175,6 +175,12 @@ fn an_import_that_cannot_be_as_asked_makes_no_set_and_one_that_does_not_fit_enro
     let full = run(&scratch, &["import", "in.zst", "--set", "staff", "--capacity", "5"]);
     assert_eq!((full.code, full.data.as_str()), (Some(2), "enrolled 5 faces into `staff`\n"), "{}", full.talk);
     assert!(full.talk.contains("line 7: face set `staff`"), "{}", full.talk);
+    // Run again in the same words it goes on; other words are not passed over.
+    let again = run(&scratch, &["import", "in.zst", "--set", "staff", "--capacity", "5"]);
+    assert!(again.talk.contains("line 7: face set `staff`"), "{}", again.talk);
+    let other = run(&scratch, &["import", "in.zst", "--set", "staff", "--capacity", "50"]);
+    assert_eq!((other.code, other.data.as_str()), (Some(2), ""), "{}", other.talk);
+    assert!(other.talk.contains("`staff` exists and has a capacity of 5"), "{}", other.talk);
     let unwritten = run(&scratch, &["export", "staff", "nosuch/x.zst"]);
     assert_eq!(unwritten.code, Some(2));
     assert!(unwritten.talk.contains("cannot write nosuch/x.zst: "), "{}", unwritten.talk);
@@ -242,6 +248,11 @@ fn a_bad_line_is_named() {
         ),
         (json!({"template": base64(&template(1)), "colour": "red"}), "line 3 is no face: unknown field `colour`"),
         (json!({"subject": "x"}), "line 3 is no face: missing field `template`"),
+        (
+            json!({"template": base64(&template(2)), "external_id": "e1"}),
+            "line 3: `external_id` is that of another face, in line 2",
+        ),
+        (header(), "line 3 is the header of another archive"),
         (json!([1]), "line 3 is no face"),
     ];
     let mut head = header();

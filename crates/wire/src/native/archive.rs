@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use likeness_domain::types::{
-    self, ExternalId, Face, FaceOwner, PackId, Person, PersonId, PersonKey, Subject, Template, TemplateError,
+    self, ExternalId, Face, FaceOwner, ID_END, PackId, Person, PersonId, PersonKey, Subject, Template, TemplateError,
     Thumbnail, TimestampMs,
 };
 use likeness_domain::{Error, library, limits};
@@ -112,7 +112,6 @@ fn exact_detection(detection: &types::Detection) -> dto::Detection {
 
 /// A face of an archive, whose templates are of that pack.
 pub(super) fn read(face: dto::ArchivedFace, pack: &PackId) -> Result<library::ArchivedFace, Error> {
-    let malformed_id = || Error::invalid("id", "`id` is not an id of a face, expected a decimal number in a string");
     let fields = convert::given_fields(face.fields.unwrap_or_default(), Default::default())?;
     let person = face.person.map(|person| {
         Ok::<_, Error>(library::ArchivedPerson {
@@ -122,7 +121,7 @@ pub(super) fn read(face: dto::ArchivedFace, pack: &PackId) -> Result<library::Ar
         })
     });
     Ok(library::ArchivedFace {
-        id: face.id.map(|id| convert::read_face_id(&id).ok_or_else(malformed_id)).transpose()?,
+        id: face.id.map(|id| convert::read_face_id(&id).ok_or_else(|| malformed_id(&id))).transpose()?,
         template: template(&face.template, pack)?,
         detection: face.detection.map_or_else(|| Ok(nowhere()), detection)?,
         quality: face.quality.map_or_else(|| Ok(types::Quality::default()), quality)?,
@@ -135,6 +134,13 @@ pub(super) fn read(face: dto::ArchivedFace, pack: &PackId) -> Result<library::Ar
         thumbnail: face.thumbnail.as_deref().map(thumbnail).transpose()?,
         person: person.transpose()?,
     })
+}
+
+fn malformed_id(given: &str) -> Error {
+    let shown: String = given.chars().take(24).collect();
+    let largest = ID_END - 1;
+    let expected = format!("expected a decimal number from 1 to {largest} in a string, without leading zeros");
+    Error::invalid("id", format!("`id` is {shown:?}, {expected}"))
 }
 
 /// A vector of unit length stays as it is to the bit, so that what was exported is known again.

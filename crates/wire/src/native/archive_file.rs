@@ -2,12 +2,14 @@
 //!
 //! The first line is a [`Header`]; each further one is a [`dto::ArchivedFace`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use likeness_domain::Error;
+use likeness_domain::types::{ExternalId, PersonKey};
 use serde::{Deserialize, Serialize};
 
 use super::dto;
@@ -154,7 +156,46 @@ pub struct Reader {
     n_faces_expected: Option<u64>,
     /// Bytes that further lines may have.
     n_bytes_left: u64,
+    /// Which faces had which external ids.
+    named: Named,
     buffer: Vec<u8>,
+}
+
+/// Faces of an archive by their external ids, so that one that stands for two faces is noticed: the second one would be taken
+/// for the first, and lost.
+#[derive(Default)]
+struct Named {
+    /// By owner and external id: what tells the face from others, and its line. Digests, since an archive may have millions.
+    faces: HashMap<u64, (u64, u64)>,
+}
+
+impl Named {
+    /// Most faces that are remembered, in some 200 MB; archives with more are read all the same.
+    const FACES_MAX: usize = 4_000_000;
+
+    /// The line of the other face that has this one's external id; else the face is remembered.
+    fn other_line(&mut self, face: &dto::ArchivedFace, line: u64) -> Option<u64> {
+        // What is no external id is refused for that.
+        let external_id = ExternalId::new(face.external_id.clone()?).ok()?;
+        let person = face.person.as_ref().map(|person| PersonKey::new(person.key.as_str())).transpose().ok()?;
+        let name = digest((person.as_ref().map(PersonKey::as_str), external_id.as_str()));
+        let itself = digest((&face.id, &face.template));
+        match self.faces.get(&name) {
+            Some(&(first, at)) => (first != itself).then_some(at),
+            None => {
+                if self.faces.len() < Self::FACES_MAX {
+                    self.faces.insert(name, (itself, line));
+                }
+                None
+            }
+        }
+    }
+}
+
+fn digest(of: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Reader {
@@ -200,6 +241,7 @@ impl Reader {
             n_faces: 0,
             n_faces_expected: None,
             n_bytes_left: n_bytes_max,
+            named: Named::default(),
             buffer: Vec::new(),
         };
         let what = "expected a header with `format`, `version`, `pack` and `dimensions`";
@@ -231,12 +273,9 @@ impl Reader {
     /// Passes over lines until this one was read, or there is none.
     pub fn skip_to(&mut self, line_number: u64) -> Result<(), Error> {
         while self.n_read < line_number {
-            match self.line()? {
-                None => return Ok(()),
-                Some(line) => {
-                    let is_face = !line.is_empty();
-                    self.n_faces += u64::from(is_face);
-                }
+            // What is wrong with a line was told when it was read the first time.
+            if self.face_or_fault()?.is_none() {
+                return Ok(());
             }
         }
         Ok(())
@@ -254,11 +293,40 @@ impl Reader {
                 continue;
             }
             let n_bytes = line.len();
-            let parsed = serde_json::from_slice(line);
+            let parsed: Result<dto::ArchivedFace, _> = serde_json::from_slice(line);
+            if parsed.is_err() && is_header(line) {
+                let message = format!("line {} is the header of another archive", self.n_read);
+                return Err(
+                    refused(message).with_hint("import one archive after the other, each from a file of its own")
+                );
+            }
             self.n_faces += 1;
+            self.check_number()?;
+            let number = self.n_read;
             // serde's words name the member and the place, and quote no value but a number.
-            let fault = |error| refused(format!("line {} is no face: {error}", self.n_read));
-            return Ok(Some(parsed.map(|face| (face, n_bytes)).map_err(fault)));
+            let fault = |error| refused(format!("line {number} is no face: {error}"));
+            let face = match parsed.map_err(fault) {
+                Ok(face) => match self.named.other_line(&face, number) {
+                    None => Ok((face, n_bytes)),
+                    Some(other) => Err(named_twice(number, other)),
+                },
+                Err(fault) => Err(fault),
+            };
+            return Ok(Some(face));
+        }
+    }
+
+    /// Refuses more faces than the header says: something was put behind the archive, or its header is of another one.
+    fn check_number(&self) -> Result<(), Error> {
+        match self.n_faces_expected {
+            Some(expected) if self.n_faces > expected => {
+                let message = format!(
+                    "line {} is one more face than the {expected} that the header states in `faces`",
+                    self.n_read
+                );
+                Err(refused(message).with_hint("correct the header, or leave `faces` out of it"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -330,6 +398,17 @@ impl Reader {
         let mark: &[u8] = if number == 1 { b"\xef\xbb\xbf" } else { b"" };
         Ok(Some(line.strip_prefix(mark).unwrap_or(line)))
     }
+}
+
+fn named_twice(line: u64, other: u64) -> Error {
+    let what = "expected one of its own for each face of an owner";
+    let message = format!("line {line}: `external_id` is that of another face, in line {other}; {what}");
+    Error::invalid("external_id", message)
+}
+
+/// Whether a line begins an archive.
+fn is_header(line: &[u8]) -> bool {
+    serde_json::from_slice::<Header>(line).is_ok_and(|header| header.format.starts_with("likeness"))
 }
 
 /// Counts the bytes that are read.

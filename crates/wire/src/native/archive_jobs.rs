@@ -33,7 +33,7 @@ use tokio::task::JoinHandle;
 
 use super::api::Api;
 use super::archive_file::{Header, Reader, Writer};
-use super::body::{Call, FILE_TYPE, InFaceSet, OfId, Query, file_type, json};
+use super::body::{Call, FILE_TYPE, InFaceSet, OfId, Query, check_plain, file_type, json};
 use super::dto::PREFIX;
 use super::errors::NativeError;
 use super::persons::with_thumbnails;
@@ -603,13 +603,24 @@ pub(super) async fn import_later(
     let thumbnails = words.parsed("thumbnails", "true or false")?;
     words.finish()?;
     let known = api.library.check_import(&caller, &name).await?;
-    let given = [("capacity", capacity.is_some()), ("thumbnails", thumbnails.is_some())];
-    if let Some((option, _)) = given.into_iter().find(|(_, is_given)| known.is_some() && *is_given) {
-        let message = format!("`{option}` is for a face set that the import makes, and this one exists");
-        return Err(Error::invalid(option, message).into());
+    // An import that is asked for once more, in the same words, goes on.
+    if let Some(set) = &known {
+        let has = set.capacity.map_or_else(|| "no capacity".to_owned(), |most| format!("a capacity of {most}"));
+        let keeps = if set.thumbnails { "keeps thumbnails" } else { "keeps no thumbnails" };
+        for (option, is_other, so) in [
+            ("capacity", capacity.is_some_and(|most| set.capacity != Some(most)), format!("has {has}")),
+            ("thumbnails", thumbnails.is_some_and(|keeps| set.thumbnails != keeps), keeps.to_owned()),
+        ] {
+            if is_other {
+                let message = format!("`{option}` is for a face set that the import makes; `{name}` exists and {so}");
+                let exists = Error::new(Kind::FaceSetExists, message).with_field(option);
+                return Err(exists.with_hint("leave it out, or change the face set first").into());
+            }
+        }
     }
     let (head, body) = request.into_parts();
     check_media_type(&head)?;
+    check_plain(&head)?;
     let archive = ArchiveId { tenant: caller.tenant, number: api.library.fresh_face_id().get() };
     let mut unfinished = EraseOnDrop::new(&api.archives, archive);
     let n_bytes = received(&api, archive, &head, body).await?;

@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, R
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyDataStream, Full};
 use likeness_domain::access::Caller;
 use likeness_domain::types::{FaceId, FaceSetName, PersonKey};
@@ -312,6 +312,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for SmallJson<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, NativeError> {
         let (head, body) = request.into_parts();
         body::check_place(&head.extensions)?;
+        check_plain(&head)?;
         let mut upload = Upload::of(&head, body);
         let body = upload.read(SMALL_BYTES_MAX).await.map_err(|error| match error {
             BodyError::TooLong => Error::new(
@@ -452,8 +453,31 @@ fn too_large() -> Error {
     Error::new(Kind::ImageTooLarge, format!("the request body has more than {BODY_BYTES_MAX} bytes"))
 }
 
+/// Refuses a body that is compressed or in letters other than UTF-8: it would be read as what it is not.
+pub(super) fn check_plain(head: &Parts) -> Result<(), Error> {
+    let said = |name| head.headers.get_all(name).into_iter().filter_map(|value: &HeaderValue| value.to_str().ok());
+    let encodings = said(header::CONTENT_ENCODING).flat_map(|value| value.split(',')).map(str::trim);
+    if let Some(encoding) = encodings.into_iter().find(|one| !one.is_empty() && !one.eq_ignore_ascii_case("identity")) {
+        let given: String = encoding.chars().take(64).collect();
+        let message = format!("`Content-Encoding` is `{given}`, expected none: a request body is read as it is");
+        return Err(Error::invalid("content-encoding", message));
+    }
+    let parameters = said(header::CONTENT_TYPE).flat_map(|value| value.split(';').skip(1));
+    for (name, value) in parameters.filter_map(|parameter| parameter.split_once('=')) {
+        let charset = value.trim().trim_matches('"');
+        let is_utf8 = ["utf-8", "utf8", "us-ascii"].iter().any(|utf8| charset.eq_ignore_ascii_case(utf8));
+        if name.trim().eq_ignore_ascii_case("charset") && !is_utf8 {
+            let given: String = charset.chars().take(64).collect();
+            let message = format!("`charset` of the content type is `{given}`, expected utf-8");
+            return Err(Error::invalid("content-type", message));
+        }
+    }
+    Ok(())
+}
+
 /// The whole body. Every handler proves the caller first.
 pub(super) async fn read(head: &Parts, body: Body) -> Result<Bytes, Error> {
+    check_plain(head)?;
     let mut upload = Upload::of(head, body);
     upload.is_of_known_key();
     upload.read(BODY_BYTES_MAX).await.map_err(|error| match error {

@@ -265,6 +265,8 @@ async fn a_key_hands_on_only_what_it_has() {
         (json!({"grants": []}), "invalid_argument"),
         (json!({"face_sets": ["nosuch"]}), "face_set_not_found"),
         (json!({"label": "x".repeat(256)}), "invalid_argument"),
+        (json!({"label": "a\nb"}), "invalid_argument"),
+        (json!({"label": "a\u{7}b"}), "invalid_argument"),
         (json!({"lable": "x"}), "invalid_argument"),
     ] {
         refused(make("acme", body).await, code);
