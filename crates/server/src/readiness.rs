@@ -2,17 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use likeness_domain::library::Library;
 use likeness_domain::ports::{AnalyzerLoad, GalleryStore, StoreHealth, VectorIndex};
 use likeness_wire::{PartHealth, PartState, Readiness};
-use rustix::fs::{StatVfs, StatVfsMountFlags};
-use tokio::task::JoinHandle;
+use rustix::fs::StatVfsMountFlags;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
-/// How long a trial write, or a question about the disk, is waited for. A store that is slower does not keep up.
+/// How long a trial write, or a question about the disk, may take. A store that is slower does not keep up.
 const LOOK_MAX: Duration = Duration::from_secs(5);
+
+/// How long whoever asks waits for it: a balancer that asks every second wants an answer within one.
+const ANSWER_MAX: Duration = Duration::from_millis(700);
 
 /// Pause between two questions about the disk: answers in between are repeated.
 const DISK_PAUSE: Duration = Duration::from_secs(1);
@@ -28,7 +32,11 @@ pub(crate) struct Parts {
     store: Arc<dyn GalleryStore>,
     index: Arc<dyn VectorIndex>,
     library: Arc<Library>,
-    disk: Arc<Disk>,
+    writes: Asked,
+    disk: Asked,
+    data: PathBuf,
+    /// Free bytes below which somebody should make room.
+    low_bytes: u64,
 }
 
 impl Parts {
@@ -41,23 +49,21 @@ impl Parts {
         reserve_bytes: u64,
     ) -> Arc<Self> {
         let low_bytes = reserve_bytes.max(LOW_BYTES);
-        let disk = Disk { data: data.to_owned(), low_bytes, last: tokio::sync::Mutex::default() };
-        Arc::new(Self { store, index, library, disk: Arc::new(disk) })
+        let (writes, disk) =
+            (Asked::of("nothing was written"), Asked::of("the disk of the data folder does not answer"));
+        Arc::new(Self { store, index, library, writes, disk, data: data.to_owned(), low_bytes })
     }
 
     /// How they are now. A trial write is made for it, at most once a second.
     pub(crate) async fn look(self: Arc<Self>) -> Readiness {
-        let (written, disk) = tokio::join!(tokio::time::timeout(LOOK_MAX, self.store.probe_writes()), self.disk.look());
+        let (store, disk) = tokio::join!(
+            self.writes.look(Duration::ZERO, || trial_write(Arc::clone(&self.store))),
+            // A disk that has recovered is not called full any longer than it is.
+            self.disk.look(DISK_PAUSE, || disk_now(self.data.clone(), self.low_bytes)),
+        );
         let health = self.store.health();
-        let store = match written {
-            _ if health.write_failure.is_some() => store_health(&health),
-            Ok(Ok(())) => store_health(&health),
-            Ok(Err(error)) if error.kind() == likeness_domain::Kind::Overloaded => {
-                PartHealth::degraded("too many writes are waiting")
-            }
-            Ok(Err(error)) => PartHealth::failed(error.message()),
-            Err(_) => PartHealth::failed(format!("nothing was written within {} s", LOOK_MAX.as_secs())),
-        };
+        // What is known without a trial needs none to end.
+        let store = if health.write_failure.is_some() { store_health(&health) } else { store };
         let index = match self.index.revision() {
             Some(_) => PartHealth::OK,
             None => PartHealth::failed("the index is filled anew, searches are refused meanwhile"),
@@ -113,49 +119,90 @@ fn pipeline_health(n_packs: usize, load: AnalyzerLoad) -> PartHealth {
     }
 }
 
-/// The file system of the data folder.
-struct Disk {
-    data: PathBuf,
-    /// Free bytes below which somebody should make room.
-    low_bytes: u64,
-    last: tokio::sync::Mutex<DiskAnswer>,
+/// Writes something that changes nothing.
+async fn trial_write(store: Arc<dyn GalleryStore>) -> PartHealth {
+    let written = store.probe_writes().await;
+    let health = store.health();
+    match written {
+        _ if health.write_failure.is_some() => store_health(&health),
+        Ok(()) => store_health(&health),
+        Err(error) if error.kind() == likeness_domain::Kind::Overloaded => {
+            PartHealth::degraded("too many writes are waiting")
+        }
+        Err(error) => PartHealth::failed(error.message()),
+    }
 }
 
-/// What the disk answered last.
+/// The file system of the data folder. One on a network may never answer.
+async fn disk_now(data: PathBuf, low_bytes: u64) -> PartHealth {
+    match tokio::task::spawn_blocking(move || rustix::fs::statvfs(&data)).await {
+        Ok(Ok(disk)) => {
+            let is_read_only = disk.f_flag.contains(StatVfsMountFlags::RDONLY);
+            disk_health(disk.f_bavail.saturating_mul(disk.f_frsize), low_bytes, is_read_only)
+        }
+        Ok(Err(error)) => PartHealth::failed(format!("the data folder cannot be looked at: {error}")),
+        Err(error) => PartHealth::failed(format!("the data folder cannot be looked at: {error}")),
+    }
+}
+
+/// A question that may take long, and is asked once at a time however many want to know. It goes on when they have gone.
+struct Asked {
+    /// What it is like when the answer does not come.
+    silent: &'static str,
+    last: Arc<Mutex<Answered>>,
+    has_ended: Arc<Notify>,
+}
+
+/// What was answered last.
 #[derive(Default)]
-struct DiskAnswer {
+struct Answered {
     at: Option<Instant>,
     health: PartHealth,
-    /// A question that it has not answered: a file system on a network may never do so.
-    waiting: Option<JoinHandle<rustix::io::Result<StatVfs>>>,
+    /// Since when the next answer is waited for.
+    since: Option<Instant>,
 }
 
-impl Disk {
-    async fn look(&self) -> PartHealth {
-        let mut last = self.last.lock().await;
-        // A disk that has recovered is not called full any longer than it is.
-        let is_fresh = last.health.state != PartState::Failed && last.at.is_some_and(|at| at.elapsed() < DISK_PAUSE);
-        let is_silent = last.waiting.as_ref().is_some_and(|waiting| !waiting.is_finished());
-        if is_fresh || is_silent {
-            return last.health.clone();
+impl Asked {
+    fn of(silent: &'static str) -> Self {
+        Self { silent, last: Arc::default(), has_ended: Arc::default() }
+    }
+
+    /// How it is, within [`ANSWER_MAX`]: the answer that is waited for or, until that is overdue, the one before. One that is good is
+    /// repeated for `pause`.
+    async fn look<F>(&self, pause: Duration, ask: impl FnOnce() -> F) -> PartHealth
+    where
+        F: Future<Output = PartHealth> + Send + 'static,
+    {
+        let mut ended = std::pin::pin!(self.has_ended.notified());
+        ended.as_mut().enable();
+        {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.health.state != PartState::Failed && last.at.is_some_and(|at| at.elapsed() < pause) {
+                return last.health.clone();
+            }
+            if last.since.is_none() {
+                last.since = Some(Instant::now());
+                let (asking, answered, has_ended) = (ask(), Arc::clone(&self.last), Arc::clone(&self.has_ended));
+                tokio::spawn(async move {
+                    let health = asking.await;
+                    let answer = Answered { at: Some(Instant::now()), health, since: None };
+                    *answered.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+                    has_ended.notify_waiters();
+                });
+            }
         }
-        // Kept while it is waited for, so that whoever asks and hangs up does not start one question after the other.
-        last.health = PartHealth::failed("the disk of the data folder does not answer");
-        let data = self.data.clone();
-        let asked = last.waiting.insert(tokio::task::spawn_blocking(move || rustix::fs::statvfs(&data)));
-        if let Ok(answer) = tokio::time::timeout(LOOK_MAX, asked).await {
-            last.waiting = None;
-            last.at = Some(Instant::now());
-            last.health = match answer {
-                Ok(Ok(disk)) => {
-                    let is_read_only = disk.f_flag.contains(StatVfsMountFlags::RDONLY);
-                    disk_health(disk.f_bavail.saturating_mul(disk.f_frsize), self.low_bytes, is_read_only)
-                }
-                Ok(Err(error)) => PartHealth::failed(format!("the data folder cannot be looked at: {error}")),
-                Err(error) => PartHealth::failed(format!("the data folder cannot be looked at: {error}")),
-            };
+        let _ = tokio::time::timeout(ANSWER_MAX, ended).await;
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = last.since.map_or(Duration::ZERO, |since| since.elapsed());
+        if waited >= LOOK_MAX {
+            return PartHealth::failed(format!("{} within {} s", self.silent, LOOK_MAX.as_secs()));
         }
-        last.health.clone()
+        match (last.at, last.health.state) {
+            (None, _) | (_, PartState::Ok) if last.since.is_some() && waited >= ANSWER_MAX => {
+                PartHealth::degraded(format!("{} at once, for {} ms by now", self.silent, waited.as_millis()))
+            }
+            _ => last.health.clone(),
+        }
     }
 }
 
@@ -175,6 +222,51 @@ fn disk_health(free_bytes: u64, low_bytes: u64, is_read_only: bool) -> PartHealt
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Issue 17: `/readyz` took 5 s while the database was away.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_does_not_come_is_not_waited_for() {
+        let asked = Asked::of("nothing was written");
+        let began = Instant::now();
+        let never = || std::future::pending::<PartHealth>();
+        let looks = (0..20).map(|_| asked.look(Duration::ZERO, never));
+        for health in futures_of(looks).await {
+            assert_eq!(health, PartHealth::degraded("nothing was written at once, for 700 ms by now"));
+        }
+        assert_eq!(began.elapsed(), ANSWER_MAX, "all of them wait for one answer");
+        assert_eq!(asked.last.lock().unwrap().at, None);
+        // Overdue.
+        tokio::time::advance(LOOK_MAX).await;
+        let overdue = asked.look(Duration::ZERO, never).await;
+        assert_eq!(overdue, PartHealth::failed("nothing was written within 5 s"));
+        // An answer that is good is repeated for as long as that is asked for.
+        let asked = Asked::of("");
+        let low = || std::future::ready(PartHealth::degraded("low"));
+        assert_eq!(asked.look(LOOK_MAX, low).await, PartHealth::degraded("low"));
+        assert_eq!(asked.look(LOOK_MAX, never).await, PartHealth::degraded("low"));
+        assert_eq!(
+            asked.look(Duration::ZERO, || std::future::ready(PartHealth::failed("full"))).await.state,
+            PartState::Failed
+        );
+        assert_eq!(asked.look(LOOK_MAX, || std::future::ready(PartHealth::OK)).await, PartHealth::OK);
+    }
+
+    async fn futures_of<F: Future>(looks: impl Iterator<Item = F>) -> Vec<F::Output> {
+        let mut looks: Vec<_> = looks.map(|look| (Box::pin(look), None)).collect();
+        std::future::poll_fn(|context| {
+            for (look, found) in looks.iter_mut().filter(|(_, found)| found.is_none()) {
+                if let std::task::Poll::Ready(answer) = look.as_mut().poll(context) {
+                    *found = Some(answer);
+                }
+            }
+            match looks.iter().all(|(_, found)| found.is_some()) {
+                true => std::task::Poll::Ready(()),
+                false => std::task::Poll::Pending,
+            }
+        })
+        .await;
+        looks.into_iter().filter_map(|(_, found)| found).collect()
+    }
 
     #[test]
     fn a_disk_is_low_before_it_is_full() {

@@ -138,7 +138,8 @@ impl Database {
                 if trouble.is_none() {
                     tracing::warn!(database = self.shown(), why, "the database cannot be reached");
                 }
-                *trouble = Some(format!("the database `{}` cannot be reached: {why}", self.shown()));
+                // `/readyz` tells it to everybody, whom neither address nor user concern.
+                *trouble = Some("the database cannot be reached; the server's log says where it is and why".to_owned());
             }
             Some(_) => {}
         }
