@@ -46,7 +46,7 @@ pub use gallery::{
 pub use index::{GalleryChange, GalleryEntry, GallerySearch, Hit, KeptRows, VectorIndex};
 pub use jobs::{Cancel, Job, JobOutcome, JobPage, JobStore, NewJob, NonceStore};
 pub use media::{FetchRules, ImageFetcher, Video, VideoDecoder, VideoFrame, VideoRules, Webhook, WebhookSender};
-pub use records::{Record, RecordId, RecordQuota, RecordStore, WhenFull};
+pub use records::{Record, RecordId, RecordQuota, RecordStore, SESSIONS, WhenFull};
 pub use scope::{FaceScope, FaceSelector};
 pub use transient::TransientFaceStore;
 pub use uploads::{NewUpload, UploadQuota, UploadStore};

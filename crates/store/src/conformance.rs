@@ -313,6 +313,7 @@ macro_rules! conformance {
                 a_key_needs_its_tenant
                 keys_are_listed_oldest_first
                 a_key_is_switched_and_deleted
+                switching_a_key_off_ends_its_sessions
                 a_key_that_is_gone_writes_nothing
                 an_operators_key_acts_for_every_tenant
                 limits_are_changed_under_a_condition

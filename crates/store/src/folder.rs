@@ -119,7 +119,7 @@ pub fn is_in_use(error: &Error) -> bool {
     error.field() == Some(FIELD) && error.message().contains(IN_USE)
 }
 
-const FIELD: &str = "data folder";
+const FIELD: &str = "data";
 const IN_USE: &str = " is in use by ";
 
 /// Opens the lock file, making it if there is none. On a file system that cannot be written one that is there does, or none.

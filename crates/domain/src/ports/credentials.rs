@@ -51,7 +51,8 @@ pub trait CredentialStore: Send + Sync {
     /// The keys of a tenant, oldest first.
     fn keys(&self, tenant: TenantId) -> Pending<'_, Vec<AccessKey>>;
 
-    /// Switches a key of the actor's tenant on or off; false if there is none.
+    /// Switches a key of the actor's tenant on or off; false if there is none. Switching it off erases the sessions that were begun
+    /// with it, which are records of scope [`super::SESSIONS`] in the bucket of its id: they are over when it is switched on again.
     fn set_key_enabled(&self, actor: Actor, id: AccessKeyId, enabled: bool) -> Pending<'_, bool>;
 
     /// Gives a key of the actor's tenant a new secret; the present one is accepted until `old_valid_until`, one before it no

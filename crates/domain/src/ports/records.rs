@@ -8,6 +8,9 @@ use crate::types::{TenantId, TimestampMs};
 /// Names a record: a digest of what only its owner knows, so that whoever reads the store cannot use it.
 pub type RecordId = [u8; 32];
 
+/// Scope of browsers' sessions; those of a key are in the bucket of its id.
+pub const SESSIONS: &str = "session";
+
 /// Something to be remembered until its time is over, such as a browser's session.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {

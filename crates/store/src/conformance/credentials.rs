@@ -1,8 +1,11 @@
 //! Tenants and access keys.
 
+use bytes::Bytes;
 use likeness_domain::Kind;
 use likeness_domain::access::{FaceSetScope, Grant, Grants, Limits};
-use likeness_domain::ports::{Change, ChangeRef, CommitPage, FaceScope, FaceSelector, KeyAction};
+use likeness_domain::ports::{
+    Change, ChangeRef, CommitPage, FaceScope, FaceSelector, KeyAction, Record, RecordQuota, SESSIONS, WhenFull,
+};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceOwner, InstallationSecret, Precondition, Revision, Secret, Subject, Tenant,
     TenantId, TenantName, TimestampMs,
@@ -169,6 +172,44 @@ pub async fn keys_are_listed_oldest_first(bench: Bench) -> Bench {
     bench.credentials.set_key_enabled(by(ours()), key_id("a"), false).await.unwrap();
     let ids: Vec<_> = bench.credentials.keys(ours()).await.unwrap().into_iter().map(|key| key.id.to_string()).collect();
     assert_eq!(ids, ["z", "a", "m"]);
+    bench
+}
+
+/// They are over when it is switched on again; those of other keys and of the owner go on.
+pub async fn switching_a_key_off_ends_its_sessions(bench: Bench) -> Bench {
+    let (keys, records) = (&bench.credentials, &bench.records);
+    let acme = keys.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    for id in ["AK1", "AK2"] {
+        keys.add_key(by(acme.id), key(id, &acme)).await.unwrap();
+    }
+    let now = TimestampMs(5);
+    let quota = RecordQuota { n_max: 9, bytes_max: 999, when_full: WhenFull::Refuse };
+    let kept = [(SESSIONS, "AK1"), (SESSIONS, "AK2"), (SESSIONS, ""), ("ticket", "AK1")];
+    for (number, (scope, bucket)) in kept.into_iter().enumerate() {
+        let record = Record {
+            id: [number as u8; 32],
+            tenant: acme.id,
+            bucket: bucket.to_owned(),
+            value: Bytes::from_static(b"who"),
+            created_at: now,
+            expires_at: TimestampMs(99),
+        };
+        assert!(records.put_record(scope, record, quota, now).await.unwrap().is_none());
+    }
+    let there = async || {
+        let mut there = Vec::new();
+        for (number, (scope, _)) in kept.into_iter().enumerate() {
+            there.push(records.record(scope, [number as u8; 32], now).await.unwrap().is_some());
+        }
+        there
+    };
+    assert!(keys.set_key_enabled(by(acme.id), key_id("AK1"), true).await.unwrap());
+    assert_eq!(there().await, [true; 4]);
+    // Another tenant has no such key.
+    assert!(!keys.set_key_enabled(by(theirs()), key_id("AK1"), false).await.unwrap());
+    assert_eq!(there().await, [true; 4]);
+    assert!(keys.set_key_enabled(by(acme.id), key_id("AK1"), false).await.unwrap());
+    assert_eq!(there().await, [false, true, true, true]);
     bench
 }
 

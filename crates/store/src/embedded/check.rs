@@ -31,7 +31,7 @@ pub fn check(dir: impl AsRef<Path>, thorough: bool, watch: &mut dyn FnMut(Report
         return match (presence::check_present(dir), &identity) {
             (Err(Failure::Said(error)), Found::Identity(_)) => Ok(unreadable(dir, in_words(&error))),
             (found, _) => Err(schema::opened(found, dir).err().unwrap_or_else(|| {
-                Error::invalid("data folder", format!("there is no library in {}", dir.display()))
+                Error::invalid("data", format!("there is no library in {}", dir.display()))
                     .with_hint("name its data folder with `--data DIR` or LIKENESS_DATA")
             })),
         };
@@ -48,7 +48,7 @@ pub fn check(dir: impl AsRef<Path>, thorough: bool, watch: &mut dyn FnMut(Report
 fn failure_of(failure: Failure, dir: &Path) -> Error {
     match schema::opened::<()>(Err(failure), dir) {
         Err(error) => error,
-        Ok(()) => Error::invalid("data folder", "it is damaged"),
+        Ok(()) => Error::invalid("data", "it is damaged"),
     }
 }
 
@@ -134,7 +134,7 @@ const NO_IDENTITY: &str = "the identity file is missing or damaged; the next sta
 fn older(conn: &Connection, dir: &Path, version: u32) -> Answer<StoreReport> {
     if version == 0 {
         return Err(Failure::Said(
-            Error::invalid("data folder", format!("there is no library in {}", dir.display()))
+            Error::invalid("data", format!("there is no library in {}", dir.display()))
                 .with_hint("name its data folder with `--data DIR` or LIKENESS_DATA"),
         ));
     }

@@ -14,7 +14,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use likeness_domain::access::{FaceSetScope, Grants, Limits};
-use likeness_domain::ports::{Change, Clock, CredentialStore, KeyAction, Pending};
+use likeness_domain::ports::{Change, Clock, CredentialStore, KeyAction, Pending, SESSIONS};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Note, Precondition, PreviousSecret,
     Revision, Secret, Tenant, TenantId, TenantName, TimestampMs,
@@ -574,8 +574,15 @@ impl CredentialStore for Credentials {
             let params = (codec::tenant_bytes(tenant), id.as_str(), enabled);
             let known = conn.prepare_cached(sql)?.execute(params)? > 0;
             checksums::renew(conn, &ACCESS_KEYS, "id", id.as_str())?;
+            let mut n_gone = 0;
+            if !enabled {
+                let sql = "DELETE FROM records WHERE tenant = ?1 AND scope = ?2 AND bucket = ?3";
+                let params = (codec::tenant_bytes(tenant), SESSIONS, id.as_str());
+                n_gone = conn.prepare_cached(sql)?.execute(params)?;
+            }
             let action = if enabled { KeyAction::Enabled } else { KeyAction::Disabled };
-            Ok(Done::change(known, || Change::Key(id, action)))
+            let done = Done::change(known, || Change::Key(id, action));
+            Ok(if n_gone > 0 { done.erasing() } else { done })
         })
     }
 

@@ -64,5 +64,5 @@ fn other_owner(dir: &Path) -> Error {
         "`{}` is open under another name: a process owns the same file in another folder, by a hard or symbolic link",
         database_path(dir).display()
     );
-    Error::invalid("data folder", message).with_hint("use that folder, or make a copy with `likeness backup`")
+    Error::invalid("data", message).with_hint("use that folder, or make a copy with `likeness backup`")
 }

@@ -1,7 +1,7 @@
 //! Tenants and access keys.
 
 use likeness_domain::access::{Grants, Limits, TenantUsage};
-use likeness_domain::ports::{Change, CredentialStore, GalleryChange, KeyAction, Pending};
+use likeness_domain::ports::{Change, CredentialStore, GalleryChange, KeyAction, Pending, SESSIONS};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Precondition, PreviousSecret, Secret,
     Tenant, TenantId, TenantName, TimestampMs,
@@ -178,6 +178,9 @@ impl CredentialStore for MemoryStore {
     fn set_key_enabled(&self, actor: Actor, id: AccessKeyId, enabled: bool) -> Pending<'_, bool> {
         ready(self.write_as(actor, |state, tenant, changes| {
             let action = if enabled { KeyAction::Enabled } else { KeyAction::Disabled };
+            if !enabled && state.key_mut(tenant, &id).is_some() {
+                state.records.erase_bucket(tenant, SESSIONS, id.as_str());
+            }
             Ok(state.change_key(tenant, id, (action, changes), |key| key.enabled = enabled))
         }))
     }

@@ -23,6 +23,12 @@ impl Records {
         self.records.retain(|_, (_, record)| record.tenant != tenant);
     }
 
+    /// Erases the records of a tenant in one bucket.
+    pub(super) fn erase_bucket(&mut self, tenant: TenantId, scope: &str, bucket: &str) {
+        let is_of = |record: &Record| record.tenant == tenant && record.bucket == bucket;
+        self.records.retain(|(other, _), (_, record)| *other != scope || !is_of(record));
+    }
+
     fn purge(&mut self, now: TimestampMs) {
         self.records.retain(|_, (_, record)| now < record.expires_at);
     }

@@ -2,7 +2,7 @@
 
 use likeness_domain::Error;
 use likeness_domain::access::{FaceSetScope, Grants, Limits};
-use likeness_domain::ports::{Change, CredentialStore, KeyAction, Pending};
+use likeness_domain::ports::{Change, CredentialStore, KeyAction, Pending, SESSIONS};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Note, Precondition, PreviousSecret,
     Secret, Tenant, TenantId, TenantName, TimestampMs,
@@ -350,7 +350,14 @@ impl CredentialStore for PostgresStore {
         self.write_as(actor, "switch the access key", move |tx| {
             let id = id.clone();
             let action = if enabled { KeyAction::Enabled } else { KeyAction::Disabled };
-            Box::pin(async move { change_key(tx, tenant, (&id, action), |key| key.enabled = enabled).await })
+            Box::pin(async move {
+                let is_known = change_key(tx, tenant, (&id, action), |key| key.enabled = enabled).await?;
+                if is_known && !enabled {
+                    let sql = "DELETE FROM records WHERE tenant = $1 AND scope = $2 AND bucket = $3";
+                    tx.session.execute(sql, &[&tenant_bytes(tenant), &SESSIONS, &id.as_str()]).await?;
+                }
+                Ok(is_known)
+            })
         })
     }
 

@@ -49,7 +49,7 @@ const TICKET_MS: i64 = 60 * 1000;
 /// Sessions of one key; the one that would end first makes room for one more.
 const SESSIONS: RecordQuota = RecordQuota { n_max: 64, bytes_max: 64 * 1024, when_full: WhenFull::Evict };
 
-const SESSION_SCOPE: &str = "session";
+const SESSION_SCOPE: &str = likeness_domain::ports::SESSIONS;
 const TICKET_SCOPE: &str = "ticket";
 
 /// Bytes of a session's random token.

@@ -197,7 +197,11 @@ fn a_session_ends_with_its_key() {
     let disabled = Server::new();
     let cookie = disabled.sign_in();
     disabled.change_key(async |keys, actor, id| assert!(keys.set_key_enabled(actor, id, false).await.unwrap()));
-    assert_eq!(disabled.status_of(&cookie), 403);
+    assert_eq!(disabled.status_of(&cookie), 401);
+    // Nor does it begin anew where a browser was left open.
+    disabled.change_key(async |keys, actor, id| assert!(keys.set_key_enabled(actor, id, true).await.unwrap()));
+    assert_eq!(disabled.status_of(&cookie), 401);
+    assert_eq!(disabled.status_of(&disabled.sign_in()), 200);
     let deleted = Server::new();
     let cookie = deleted.sign_in();
     deleted.change_key(async |keys, actor, id| assert!(keys.delete_key(actor, id).await.unwrap()));

@@ -96,7 +96,7 @@ pub fn backup(dir: impl AsRef<Path>, to: impl AsRef<Path>, watch: Watch<'_>) -> 
             .with_hint("keep backups in another folder, best on another disk"));
     }
     let nothing = || {
-        Error::invalid("data folder", format!("there is no library in `{}`", dir.display()))
+        Error::invalid("data", format!("there is no library in `{}`", dir.display()))
             .with_hint("name its data folder with `--data DIR` or LIKENESS_DATA")
     };
     schema::opened(presence::check_present(dir), dir)?;

@@ -65,7 +65,7 @@ fn refuse_used(dir: &Path) -> Result<()> {
         None => Ok(()),
         Some(entry) => {
             let message = format!("`{}` is not empty: it has `{}`", dir.display(), entry.file_name().display());
-            Err(Error::invalid("data folder", message)
+            Err(Error::invalid("data", message)
                 .with_hint("name a folder that does not exist yet with `--data DIR`; nothing is written over"))
         }
     }

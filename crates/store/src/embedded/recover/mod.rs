@@ -67,13 +67,13 @@ pub struct Recovered {
 pub fn recover(dir: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Recovered> {
     let (dir, to) = (dir.as_ref(), to.as_ref());
     let failed = |doing: &str, path: &Path, error: std::io::Error| {
-        Error::invalid("data folder", format!("cannot {doing} `{}`: {error}", path.display())).with_source(error)
+        Error::invalid("data", format!("cannot {doing} `{}`: {error}", path.display())).with_source(error)
     };
     // Not `DataFolder::lock`, which writes its number.
     let source = std::fs::File::open(dir).map_err(|error| failed("open", dir, error))?;
     if let Err(std::fs::TryLockError::WouldBlock) = source.try_lock() {
         let message = format!("data folder `{}` is in use", dir.display());
-        return Err(Error::invalid("data folder", message).with_hint("stop the server that has it"));
+        return Err(Error::invalid("data", message).with_hint("stop the server that has it"));
     }
     // The folder need not be there yet; of those above it the nearest that is tells where it will be.
     let nearest = to.ancestors().map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path });
@@ -105,7 +105,7 @@ pub fn recover(dir: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Recovered>
         let _ = std::fs::remove_dir_all(&unfinished);
         let message =
             format!("no row of a library was found in the {} pages of `{}`", recovered.n_pages, database.display());
-        return Err(Error::invalid("data folder", message).with_hint(
+        return Err(Error::invalid("data", message).with_hint(
             "restore a backup; of a library that a program older than layout 7 wrote, the `.recover` of SQLite's own shell may \
              get something",
         ));
@@ -152,7 +152,7 @@ fn refuse_older(pages: &Pages, dir: &Path) -> Result<()> {
          recovered",
         dir.display()
     );
-    Err(Error::invalid("data folder", message).with_hint(
+    Err(Error::invalid("data", message).with_hint(
         "start `likeness serve` on a copy, which upgrades what SQLite can still read; if it does not open, restore a backup, or \
          write what can be read to a new `likeness.db` with the `.recover` of SQLite's own shell and start that",
     ))
