@@ -19,6 +19,7 @@ mod metrics;
 mod milvus;
 mod outcome;
 mod readiness;
+mod running;
 mod system;
 mod telemetry;
 mod tls;

@@ -175,7 +175,7 @@ fn similarity_at(
             "beyond what was measured nobody knows the rate; `likeness calibrate` measures more photographs, and a search \
              can ask for a similarity instead"
         }
-        _ => "ask for a larger `far` or for a similarity, or look for one face of the person",
+        _ => "ask for a larger `far`; a search can also ask for a similarity, or for one face of the person",
     };
     Err(Error::invalid("far", message).with_hint(hint))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use likeness_wire::native::{self, dto};
 
-use super::rates::{rate, shown_rate, significant};
+use super::rates::{rate, with_interval};
 use super::{photo, terminal};
 use crate::assemble;
 use crate::config::Config;
@@ -50,12 +50,8 @@ pub(crate) async fn run(args: CompareArgs, config: &Config) -> Outcome {
     } else {
         photo::note_several_of_two([&args.photo_a, &args.photo_b], answer.n_faces_in_images);
         let verdict = if answer.same { "same person" } else { "different people" };
-        let between = answer
-            .rate
-            .far_interval
-            .map(|ends| format!(" (95 %: {} to {})", significant(ends.low), significant(ends.high)));
         terminal::data(format!("similarity  {:.4}", answer.similarity));
-        terminal::data(format!("FAR         {}{}", shown_rate(&answer.rate), between.unwrap_or_default()));
+        terminal::data(format!("FAR         {}", with_interval(&answer.rate)));
         terminal::data(format!(
             "verdict     {verdict} at FAR {} (threshold {:.4})",
             rate(answer.far_applied),

@@ -26,6 +26,9 @@ pub(crate) struct DetectArgs {
     /// or .jpeg
     #[arg(short, long, value_name = "OUT.png", value_parser = clap::builder::TypedValueParser::try_map(clap::builder::PathBufValueParser::new(), super::terminal::written_file))]
     output: Option<PathBuf>,
+    /// Replace a file that likeness has not drawn
+    #[arg(long, requires = "output")]
+    force: bool,
     /// Has no effect: faces that lie on their side or head down are always found
     #[arg(long, hide = true)]
     any_turn: bool,
@@ -45,6 +48,7 @@ pub(crate) async fn run(args: DetectArgs, config: &Config) -> Outcome {
         args.output.as_deref().map(|path| Ok::<_, Error>((path, PictureFormat::of_name(path)?))).transpose()?;
     if let Some((path, _)) = output {
         photo::refuse_to_replace(&[&args.photo], path)?;
+        photo::refuse_to_lose(path, args.force)?;
     }
     let image = photo::read(&args.photo)?;
     let library = assemble::without_store(config).await?;
@@ -56,7 +60,7 @@ pub(crate) async fn run(args: DetectArgs, config: &Config) -> Outcome {
     let mut enlarged = 1;
     if let Some((path, format)) = output {
         let drawn = annotate(&image, &native::IMAGE_RULES, &detected.analysis, format)?;
-        std::fs::write(path, drawn.bytes)
+        std::fs::write(path, photo::drawn(drawn.bytes))
             .map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
         enlarged = drawn.factor;
     }

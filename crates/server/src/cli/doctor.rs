@@ -21,11 +21,12 @@ use super::connection::{Connection, Needs, Payload};
 use super::key::spell;
 use super::socket::{self, Presence};
 use super::table::counted;
-use super::terminal;
+use super::{terminal, thresholds};
 use crate::assemble::SOCKET_FILE;
-use crate::config::Config;
+use crate::config::{Config, RawConfig};
 use crate::index_check::{self, IndexCheck};
 use crate::outcome::{Outcome, Verdict};
+use crate::running::{self, Running};
 use crate::tls::{Tls, Validity};
 
 /// Free bytes of the data folder's disk below which it is time to act.
@@ -42,7 +43,7 @@ const CERTIFICATE_LEFT_MIN: Duration = Duration::from_hours(14 * 24);
 #[derive(Debug, Args)]
 #[command(after_help = "\
     Each line is ok, warn or fail, with what cures it. Ends with 1 if something has failed.\n\n\
-    Example: sudo -u likeness likeness doctor --data /var/lib/likeness/library")]
+    Example: sudo -u likeness likeness doctor --config /etc/likeness/likeness.toml --data /var/lib/likeness/library")]
 pub(crate) struct DoctorArgs {
     /// Only what takes no time, for health checks of containers: no digest of a model, no row of the store
     #[arg(long)]
@@ -103,7 +104,7 @@ impl Findings {
 }
 
 /// Runs the command.
-pub(crate) async fn run(args: DoctorArgs, config: &Config) -> Outcome {
+pub(crate) async fn run(args: DoctorArgs, config: &Config, resolved: &RawConfig) -> Outcome {
     let mut found = Findings::default();
     settings(&mut found, config);
     clock(&mut found);
@@ -119,6 +120,9 @@ pub(crate) async fn run(args: DoctorArgs, config: &Config) -> Outcome {
             _ => None,
         };
         server(&mut found, presence, owner.as_deref());
+        if matches!(presence, Presence::Answers { .. }) {
+            running(&mut found, config, resolved).await;
+        }
         if owner.is_none() {
             store(&mut found, config, &data, presence, args.quick).await;
         }
@@ -396,6 +400,39 @@ fn server(found: &mut Findings, presence: Presence, owner: Option<&str>) {
     }
 }
 
+/// Whether the server that answers works with what holds here and now: all else that is looked at is of the settings and the points
+/// of whoever asks.
+async fn running(found: &mut Findings, config: &Config, resolved: &RawConfig) {
+    // What it does not answer, as one of an earlier release does not, is told of the store.
+    let Ok(Some(connection)) = Connection::to_server(config).await else { return };
+    let Some(answer) = connection.ask_server(running::PATH).await else { return };
+    let Ok(server) = serde_json::from_slice::<Running>(&answer) else { return };
+    let otherwise = server.otherwise(resolved);
+    if !otherwise.is_empty() {
+        found.warn(
+            "settings",
+            format_args!("the server runs with others than those looked at here: {}", otherwise.join(", ")),
+            "ask with the server's own settings (--config FILE, environment), or restart it if these are newer",
+        );
+    }
+    let Ok(home) = config.home() else { return };
+    let home = Home::at(home);
+    let has_others = |pack: &&dto::Pack| {
+        let installed = PackId::new(&pack.id).and_then(|id| pack::open(&home, &id).ok());
+        let recognition = installed.as_ref().and_then(|pack| pack.manifest().recognition());
+        let (decides, installed) =
+            (thresholds::calibration_of(pack), recognition.map(|found| &found.score.calibration));
+        decides.zip(installed).is_some_and(|(decides, installed)| !thresholds::are_same(&decides, installed))
+    };
+    for pack in server.packs.iter().filter(has_others) {
+        found.warn(
+            "thresholds",
+            format_args!("the server decides by other operating points of {} than are installed", pack.id),
+            "restart it, so that the installed ones hold; or look whether LIKENESS_HOME is the server's",
+        );
+    }
+}
+
 /// How the process of a server is confined, where this user may see that.
 fn sandbox(found: &mut Findings, pid: i32) {
     let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return };
@@ -537,6 +574,9 @@ fn packs(found: &mut Findings, config: &Config, quick: bool) {
     }
     if super::pack::default_far(config) == Some(None) {
         found.warn("default rate", super::pack::default_text(None), "measure more people, or choose the default rate");
+    }
+    if let Some(says) = super::pack::person_faces_text(config) {
+        found.warn("default rate", says, "choose a larger default rate, or measure more people");
     }
     if quick {
         match default.and_then(|pack| pack.check_whole()) {

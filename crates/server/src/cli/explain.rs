@@ -13,7 +13,7 @@ use likeness_domain::Error;
 use likeness_wire::native::{self, dto};
 
 use super::connection::{Connection, Needs, Payload};
-use super::rates::{in_gallery, rate, shown_matches, shown_rate, significant};
+use super::rates::{in_gallery, rate, shown_matches, with_interval};
 use super::{photo, terminal};
 use crate::assemble;
 use crate::cli::library_args::LibraryArgs;
@@ -46,6 +46,9 @@ pub(crate) struct ExplainArgs {
     /// Write what the recogniser saw of each photograph into this folder, as crop-1.png and crop-2.png
     #[arg(long, value_name = "DIR", value_parser = clap::builder::TypedValueParser::try_map(clap::builder::PathBufValueParser::new(), super::terminal::written_file))]
     crops: Option<PathBuf>,
+    /// Replace files of these names that likeness has not drawn
+    #[arg(long, requires = "crops")]
+    force: bool,
     #[command(flatten)]
     library: LibraryArgs,
 }
@@ -61,7 +64,9 @@ pub(crate) async fn run(args: ExplainArgs, config: &Config) -> Outcome {
     }
     if let Some(folder) = &args.crops {
         let photos: Vec<&Path> = std::iter::once(&args.photo).chain(&args.other).map(PathBuf::as_path).collect();
+        let n_crops = photos.len();
         (1..=2).try_for_each(|number| photo::refuse_to_replace(&photos, &crop_file(folder, number)))?;
+        (1..=n_crops).try_for_each(|number| photo::refuse_to_lose(&crop_file(folder, number), args.force))?;
     }
     let image = photo::read(&args.photo)?;
     match (&args.other, &args.face_set) {
@@ -129,6 +134,7 @@ fn write_crops(folder: Option<&Path>, faces: &[dto::ExaminedFace]) -> Result<(),
     for (idx, png) in faces.iter().enumerate().filter_map(|(idx, face)| Some((idx, face.crop.as_ref()?))) {
         let path = crop_file(folder, idx + 1);
         let png = STANDARD.decode(png).map_err(|error| Error::internal("a crop cannot be read", error))?;
+        let png = photo::drawn(png);
         // One from earlier may be open to others.
         let _ = fs::remove_file(&path);
         let opened = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
@@ -146,7 +152,7 @@ fn print_comparison(answer: &dto::Comparison) {
     let verdict = if answer.same { "same person" } else { "different people" };
     line("verdict", format_args!("{verdict} at FAR {}", rate(answer.far_applied)));
     line("similarity", format_args!("{:.4} (threshold {:.4})", answer.similarity, answer.similarity_min));
-    line("FAR", far_text(&answer.rate));
+    line("FAR", with_interval(&answer.rate));
     let Some(explanation) = &answer.explanation else { return };
     for (name, face) in ["first image", "second image"].into_iter().zip(&explanation.faces) {
         line(name, face_text(face));
@@ -157,9 +163,12 @@ fn print_comparison(answer: &dto::Comparison) {
 fn print_search(answer: &dto::SearchAnswer) {
     let Some(explanation) = &answer.explanation else { return };
     line("verdict", if answer.candidates.is_empty() { "nobody" } else { "found" });
-    let threshold = in_gallery(&answer.rate, &answer.in_gallery, answer.n_faces);
+    let threshold = in_gallery(answer);
     line("threshold", format_args!("{:.4}: {threshold}", answer.similarity_min));
-    for (name, candidate) in [("best", &explanation.best), ("next person", &explanation.next)] {
+    // Whom a face shows that nobody has labelled is not known.
+    let is_unnamed = explanation.findings.iter().any(|finding| finding.code == "next_unnamed");
+    let next = if is_unnamed { "next face" } else { "next person" };
+    for (name, candidate) in [("best", &explanation.best), (next, &explanation.next)] {
         let Some(candidate) = candidate else { continue };
         let who = super::face::who(&candidate.face).unwrap_or("no label");
         let matches = shown_matches(&candidate.in_gallery, candidate.rate.far_bound);
@@ -169,7 +178,7 @@ fn print_search(answer: &dto::SearchAnswer) {
                 "{:.4}  {who}, face {}, FAR {}, {matches} false matches expected",
                 candidate.similarity,
                 candidate.face.id,
-                far_text(&candidate.rate)
+                with_interval(&candidate.rate)
             ),
         );
     }
@@ -180,12 +189,6 @@ fn print_search(answer: &dto::SearchAnswer) {
         line("image", face_text(probe));
     }
     explanation.remarks.iter().for_each(|remark| terminal::data(format_args!("- {remark}")));
-}
-
-fn far_text(found: &dto::FalseAcceptRate) -> String {
-    let between = found.far_interval;
-    let between = between.map(|ends| format!(" (95 %: {} to {})", significant(ends.low), significant(ends.high)));
-    format!("{}{}", shown_rate(found), between.unwrap_or_default())
 }
 
 fn face_text(face: &dto::ExaminedFace) -> String {

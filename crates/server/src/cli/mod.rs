@@ -235,7 +235,7 @@ impl Command {
             Command::Calibrate(args) => calibrate::run(args, config).await,
             Command::Eval(command) => eval::run(command, config).await,
             Command::Bench(args) => bench::run(args, config).await,
-            Command::Doctor(args) => doctor::run(args, config).await,
+            Command::Doctor(args) => doctor::run(args, config, resolved).await,
             Command::Check(args) => check::run(args, config).await,
             Command::Backup(args) => backup::backup(args, config).await,
             Command::Restore(args) => backup::restore(args, config).await,

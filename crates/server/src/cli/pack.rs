@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use likeness_domain::score::FAR_USUAL;
+use likeness_domain::limits::PERSON_PROBES_MAX;
+use likeness_domain::score::{Calibration, FAR_USUAL};
 use likeness_domain::types::PackId;
 use likeness_vision::pack::{self, Home, Installable, Manifest, Source};
 use likeness_vision::runtime::choice;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::progress::InstallProgress;
 use super::rates::rate;
+use super::table::counted;
 use super::terminal;
 use crate::config::Config;
 use crate::outcome::{Outcome, Verdict, refused};
@@ -117,9 +119,16 @@ fn calibrate(home: &Home, args: CalibrateArgs) -> Outcome {
     };
     let score = pack::open(home, &id)?.manifest().recognition().map(|recognition| recognition.score.clone());
     let default_far = score.as_ref().and_then(|score| score.calibration.far_default());
+    let shares = score.as_ref().and_then(|score| shares_text(&score.calibration));
+    let faces_max = score.as_ref().and_then(|score| person_faces_max(&score.calibration));
     let measured_on = score.map(|score| score.measured_on).unwrap_or_default();
+    if let Some(shares) = shares {
+        terminal::message(format!("warning: {shares}"));
+    }
     if args.json.json {
-        terminal::data(json!({ "pack": id.as_str(), "measured_on": measured_on, "default_far": default_far }));
+        terminal::data(json!({
+            "pack": id.as_str(), "measured_on": measured_on, "default_far": default_far, "person_faces_max": faces_max,
+        }));
     } else {
         terminal::data(format!("model pack {id}: {change}, measured on {measured_on}"));
         terminal::data(default_text(default_far));
@@ -197,6 +206,28 @@ pub(super) fn default_text(default_far: Option<f64>) -> String {
             rate(FAR_USUAL)
         ),
     }
+}
+
+/// Most faces that a person may have of whom a request need not say a rate: each of its faces is held to a share of the default one,
+/// and that has to have been measured. `None` where as many as are ever compared may, and where there is no default.
+pub(super) fn person_faces_max(calibration: &Calibration) -> Option<u64> {
+    let n_faces = (calibration.far_default()? / calibration.far_range().0 * (1.0 + 1e-9)).floor() as u64;
+    (n_faces < PERSON_PROBES_MAX as u64).then_some(n_faces)
+}
+
+/// The same of the installed pack that is configured, as people read it.
+pub(super) fn person_faces_text(config: &Config) -> Option<String> {
+    let pack = pack::open(&Home::at(config.home().ok()?), &config.general.pack).ok()?;
+    shares_text(&pack.manifest().recognition()?.score.calibration)
+}
+
+fn shares_text(calibration: &Calibration) -> Option<String> {
+    let n_faces = counted(person_faces_max(calibration)?, "face");
+    let (far, least) = (rate(calibration.far_default()?), rate(calibration.far_range().0));
+    Some(format!(
+        "requests about a person of more than {n_faces} have to say a rate: each face is held to its share of {far}, and \
+         nothing below {least} was measured"
+    ))
 }
 
 /// By kind of model: `{"detector": {"runtime": "openvino", "precision": "bf16"}, ..}`.

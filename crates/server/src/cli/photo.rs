@@ -41,6 +41,52 @@ pub(crate) fn refuse_to_replace(photos: &[&Path], written: &Path) -> Result<(), 
     }
 }
 
+/// What a picture that this program has drawn says of itself.
+const DRAWN: &[u8] = b"drawn by likeness";
+
+/// How far into a file that is looked for: it stands behind the head.
+const DRAWN_WITHIN: u64 = 128;
+
+/// Refuses to write over a file that this program has not drawn, unless that is asked for: scripts draw into the same file again and
+/// again, and a name that was mistyped may be somebody's only picture.
+pub(crate) fn refuse_to_lose(written: &Path, force: bool) -> Result<(), Error> {
+    if force || !written.exists() {
+        return Ok(());
+    }
+    let mut head = Vec::new();
+    let read = File::open(written).and_then(|file| file.take(DRAWN_WITHIN).read_to_end(&mut head));
+    if read.is_ok() && head.windows(DRAWN.len()).any(|window| window == DRAWN) {
+        return Ok(());
+    }
+    let message = format!("{} exists already, and is no picture that likeness has drawn", written.display());
+    Err(refused(message).with_hint("`--force` replaces it"))
+}
+
+/// The file of a picture with the words in it by which [`refuse_to_lose`] knows it: a text chunk of a PNG, a comment of a JPEG.
+pub(crate) fn drawn(mut file: Vec<u8>) -> Vec<u8> {
+    // Signature and IHDR; start of image.
+    const PNG_HEAD: usize = 8 + 25;
+    const JPEG_HEAD: usize = 2;
+    let words = [b"Software\0", DRAWN].concat();
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or_default();
+    if file.starts_with(b"\x89PNG") && file.len() > PNG_HEAD {
+        let named = [b"tEXt".as_slice(), &words].concat();
+        let chunk = [length(&words).to_be_bytes().as_slice(), &named, &crc32(&named).to_be_bytes()].concat();
+        file.splice(PNG_HEAD..PNG_HEAD, chunk);
+    } else if file.starts_with(&[0xff, 0xd8]) {
+        let length = (length(DRAWN) + 2).to_be_bytes();
+        let comment = [[0xff, 0xfe, length[2], length[3]].as_slice(), DRAWN].concat();
+        file.splice(JPEG_HEAD..JPEG_HEAD, comment);
+    }
+    file
+}
+
+/// The checksum of a PNG's chunk.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32| if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 };
+    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
+}
+
 /// The bytes of a file, or why they cannot be had.
 pub(crate) fn read_within(path: &Path, bytes_max: usize) -> Result<Bytes, String> {
     let size = std::fs::metadata(path).map_err(|error| error.to_string())?;
@@ -125,6 +171,26 @@ mod tests {
         }
         for written in [&other, &scratch.path().join("new.jpg")] {
             refuse_to_replace(&photos, written).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_drawn_picture_is_replaced_and_no_other_file() {
+        // The check value of this checksum.
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("out");
+        refuse_to_lose(&file, false).unwrap();
+        let png = [b"\x89PNG\r\n\x1a\n".as_slice(), &[0; 25], b"rest"].concat();
+        for picture in [png, vec![0xff, 0xd8, 0xff, 0xdb]] {
+            std::fs::write(&file, &picture).unwrap();
+            let refused = refuse_to_lose(&file, false).unwrap_err();
+            assert!(refused.message().contains("exists already"), "{refused}");
+            refuse_to_lose(&file, true).unwrap();
+            let drawn = drawn(picture.clone());
+            assert!(drawn.len() > picture.len() && drawn.ends_with(&picture[picture.len() - 2..]));
+            std::fs::write(&file, drawn).unwrap();
+            refuse_to_lose(&file, false).unwrap();
         }
     }
 

@@ -48,18 +48,32 @@ pub(crate) fn percents(low: f64, high: f64) -> String {
     format!("{:.2} to {:.2} %", low * 100.0, high * 100.0)
 }
 
-/// What a threshold lets pass, in one line: the rate per comparison and what it means among `n_faces`.
-pub(crate) fn in_gallery(rate: &dto::FalseAcceptRate, matches: &dto::FalseMatches, n_faces: u64) -> String {
-    let faces = super::table::counted(n_faces, "face");
+/// What the threshold of a search lets pass, in one line: the rate per comparison and what it means among the faces of the set. Of
+/// a person with several faces the rate stated is that of all comparisons together.
+pub(crate) fn in_gallery(answer: &dto::SearchAnswer) -> String {
+    let (rate, matches) = (&answer.rate, &answer.in_gallery);
+    let faces = super::table::counted(answer.n_faces, "face");
     let between = matches
         .false_matches_interval
         .map(|ends| format!(" (95 %: {} to {})", significant(ends.low), significant(ends.high)))
         .unwrap_or_default();
-    format!(
-        "FAR {} per comparison, {} false matches expected among {faces}{between}",
-        shown_rate(rate),
-        shown_matches(matches, rate.far_bound)
-    )
+    let per = match answer.n_compared.filter(|&n_compared| n_compared > 1) {
+        None => "per comparison".to_owned(),
+        Some(n_compared) => {
+            let bound = if rate.far_bound == dto::Bound::AtLeast { "more than" } else { "at most" };
+            let each = super::rates::rate(rate.far / n_compared as f64);
+            format!("for {n_compared} faces of the person ({bound} {each} per comparison)")
+        }
+    };
+    let matches = shown_matches(matches, rate.far_bound);
+    format!("FAR {} {per}, {matches} false matches expected among {faces}{between}", shown_rate(rate))
+}
+
+/// A false-accept rate with its interval, where that is known.
+pub(crate) fn with_interval(found: &dto::FalseAcceptRate) -> String {
+    let between = found.far_interval;
+    let between = between.map(|ends| format!(" (95 %: {} to {})", significant(ends.low), significant(ends.high)));
+    format!("{}{}", shown_rate(found), between.unwrap_or_default())
 }
 
 #[cfg(test)]

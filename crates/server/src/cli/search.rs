@@ -80,7 +80,7 @@ pub(crate) async fn run(args: SearchArgs, config: &Config) -> Outcome {
         terminal::json(&answer)?;
     } else if answer.candidates.is_empty() {
         terminal::message(format!("nobody in `{}` reaches similarity {:.4}", args.face_set, answer.similarity_min));
-        terminal::message(format!("threshold: {}", in_gallery(&answer.rate, &answer.in_gallery, answer.n_faces)));
+        terminal::message(format!("threshold: {}", in_gallery(&answer)));
     } else {
         let columns = [
             ("similarity", Align::Right),
@@ -92,7 +92,7 @@ pub(crate) async fn run(args: SearchArgs, config: &Config) -> Outcome {
         ];
         let rows: Vec<_> = answer.candidates.iter().map(row).collect();
         table::lines(&columns, &rows).iter().for_each(terminal::data);
-        let threshold = in_gallery(&answer.rate, &answer.in_gallery, answer.n_faces);
+        let threshold = in_gallery(&answer);
         terminal::message(format!("threshold {:.4}: {threshold}", answer.similarity_min));
     }
     Ok(if answer.candidates.is_empty() { Verdict::No } else { Verdict::Done })

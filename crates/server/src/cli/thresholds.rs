@@ -115,7 +115,7 @@ pub(crate) async fn run(args: ThresholdsArgs, config: &Config) -> Outcome {
 }
 
 /// The operating points of a pack as a server tells them.
-fn calibration_of(pack: &dto::Pack) -> Option<Calibration> {
+pub(super) fn calibration_of(pack: &dto::Pack) -> Option<Calibration> {
     let ends = |ends: dto::Interval| Interval { low: ends.low, high: ends.high };
     let points = pack.operating_points.iter().map(|point| OperatingPoint {
         far: point.far,
@@ -132,7 +132,7 @@ fn calibration_of(pack: &dto::Pack) -> Option<Calibration> {
 }
 
 /// Whether both state the same rates, and the same one where nobody says which.
-fn are_same(a: &Calibration, b: &Calibration) -> bool {
+pub(super) fn are_same(a: &Calibration, b: &Calibration) -> bool {
     let stated = |calibration: &Calibration| -> Vec<(f64, f32)> {
         calibration.points().iter().map(|point| (point.far, point.similarity.get())).collect()
     };

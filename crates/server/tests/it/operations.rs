@@ -266,6 +266,15 @@ fn the_doctor_names_what_is_wrong_with_its_cure() {
     // Nothing confines a server in a test.
     assert_eq!(state_of(&report, "sandbox").as_deref(), Some("warn"), "{report}");
     assert!(report.to_string().contains("it has what the store has: 0 faces in 0 face sets"), "{report}");
+    // The server was told by a flag where to listen.
+    assert_eq!(state_of(&report, "settings").as_deref(), Some("warn"), "{report}");
+    assert!(report.to_string().contains("`listen` is `127.0.0.1:0` there and `127.0.0.1:7080` here"), "{report}");
+    let mut alike = scratch.command(&["doctor", "--data", "data", "--quick"]);
+    let alike = crate::harness::ended({
+        alike.env("LIKENESS_LISTEN", "127.0.0.1:0");
+        alike
+    });
+    assert!(!alike.data.contains("runs with others"), "{}", alike.data);
     fs::set_permissions(scratch.data(), fs::Permissions::from_mode(0o755)).unwrap();
     let (code, report) = examined(&["--quick"]);
     assert_eq!((code, state_of(&report, "data folder").as_deref()), (Some(1), Some("fail")));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::{Scratch, has_pack};
+use crate::harness::{Scratch, Server, has_pack};
 use crate::library::{grey_bmp, portraits};
 
 #[test]
@@ -125,6 +125,10 @@ fn points_that_do_not_show_the_default_rate_are_taken_only_with_another_that_is_
 
     let taken = run(&["pack", "calibrate", "gate.toml", "--default-far", "0.01"]);
     assert_eq!(taken.code, Some(0), "{}", taken.talk);
+    let shares =
+        "requests about a person of more than 1 face have to say a rate: each face is held to its share of 1e-2";
+    assert!(taken.talk.contains(&format!("warning: {shares}")), "{}", taken.talk);
+    assert!(run(&["doctor", "--quick", "--data", "data"]).data.contains(&format!("warn  default rate {shares}")));
     let said = "where no rate is said, the false-accept rate is 1e-2";
     for command in [&["pack", "list"][..], &["thresholds"], &["config", "show"]] {
         assert!(run(command).data.contains(said), "{command:?}");
@@ -142,6 +146,17 @@ fn points_that_do_not_show_the_default_rate_are_taken_only_with_another_that_is_
     let at = |table: &Value, idx: usize| table["thresholds"][idx]["similarity"].as_f64().unwrap();
     assert!((at(&table, 1) - 0.3114).abs() < 1e-6 && at(&own, 3) > 0.42, "{table} {own}");
     assert_eq!(table["default_far"], 0.01);
+
+    // A server goes on with the points that it was started with.
+    let mut serving = scratch.command(&["serve", "--listen", "127.0.0.1:0", "--data", "data"]);
+    serving.env("LIKENESS_HOME", &home);
+    let mut server = Server::start(serving);
+    server.wait_for("listening on http://127.0.0.1:");
+    let differs = "warn  thresholds   the server decides by other operating points of default-2 than are installed";
+    assert!(!run(&["doctor", "--quick", "--data", "data"]).data.contains(differs));
+    assert_eq!(run(&["pack", "calibrate", "--reset", "default-2"]).code, Some(0));
+    assert!(run(&["doctor", "--quick", "--data", "data"]).data.contains(differs));
+    server.stop();
 }
 
 #[test]
@@ -157,6 +172,16 @@ fn a_match_is_explained_and_its_crops_are_written_on_request() {
     assert!(same.data.starts_with("verdict       same person at FAR 1e-4\nsimilarity    0."), "{}", same.data);
     assert!(same.data.contains("\nfirst image   ") && same.data.contains("passes the quality gate "), "{}", same.data);
     assert!(same.data.contains("\n- a match "), "{}", same.data);
+    // What it has drawn is drawn anew; a file of that name which is somebody else's is not lost.
+    assert_eq!(explain("obama.jpg", "obama2.jpg", &["--crops", "crops"]).code, Some(0));
+    fs::create_dir(scratch.path().join("mine")).unwrap();
+    fs::write(scratch.path().join("mine/crop-2.png"), "mine").unwrap();
+    let refused = explain("obama.jpg", "obama2.jpg", &["--crops", "mine"]);
+    let expected =
+        "error: mine/crop-2.png exists already, and is no picture that likeness has drawn\n  hint: `--force`";
+    assert!(refused.code == Some(2) && refused.talk.starts_with(expected), "{}", refused.talk);
+    assert_eq!(fs::read(scratch.path().join("mine/crop-2.png")).unwrap(), b"mine");
+    assert_eq!(explain("obama.jpg", "obama2.jpg", &["--crops", "mine", "--force"]).code, Some(0));
     for name in ["crops/crop-1.png", "crops/crop-2.png"] {
         let crop = fs::read(scratch.path().join(name)).unwrap();
         assert!(crop.starts_with(b"\x89PNG\r\n"), "{name}");
@@ -182,6 +207,17 @@ fn faces_are_found_and_drawn() {
     assert!(fs::read(scratch.path().join("out.png")).unwrap().starts_with(b"\x89PNG\r\n"));
     assert_eq!(scratch.run(&["detect", photo.to_str().unwrap(), "-o", "out.JPG"]).code, Some(0));
     assert!(fs::read(scratch.path().join("out.JPG")).unwrap().starts_with(&[0xff, 0xd8, 0xff]));
+
+    // Again into the same file, and not into somebody else's.
+    let again = |more: &[&str]| scratch.run(&[&["detect", photo.to_str().unwrap(), "--assess", "none"], more].concat());
+    assert_eq!(again(&["-o", "out.png"]).code, Some(0));
+    fs::write(scratch.path().join("other.png"), "mine").unwrap();
+    let refused = again(&["-o", "other.png"]);
+    assert!(refused.code == Some(2) && refused.talk.contains("other.png exists already"), "{}", refused.talk);
+    assert_eq!(fs::read(scratch.path().join("other.png")).unwrap(), b"mine");
+    assert_eq!(again(&["-o", "other.png", "--force"]).code, Some(0));
+    // Still a picture.
+    assert_eq!(scratch.run(&["detect", "other.png", "--assess", "none"]).code, Some(0));
 
     fs::write(scratch.path().join("grey.bmp"), grey_bmp()).unwrap();
     let none = scratch.run(&["detect", "grey.bmp", "--json", "--assess", "none"]);

@@ -64,6 +64,7 @@ pub use idempotency::IDEMPOTENCY_KEY;
 pub use in_process::{compare, detect};
 pub(crate) use jobs::workers;
 pub use liveness::judge;
+pub use routes::packs_of as packs;
 pub use sessions::{CSRF_HEADER, Sessions};
 pub use table::{Operation, operations};
 #[cfg(any(test, feature = "fuzz"))]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use likeness_domain::access::Caller;
-use likeness_domain::library::{self, ImageSource};
+use likeness_domain::library::{self, ImageSource, Library};
 use likeness_domain::ports::{Page, UploadQuota};
 use likeness_domain::types::{Face, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, Tags, Template, Thumbnail};
 use likeness_domain::{Error, Kind};
@@ -396,7 +396,12 @@ pub(super) async fn upload(Call { api, caller }: Call, Posted(body): Posted<dto:
 }
 
 pub(super) async fn packs(Call { api, .. }: Call) -> Answer {
-    Ok(json(StatusCode::OK, &dto::Packs { packs: api.library.packs().iter().map(convert::pack).collect() }))
+    Ok(json(StatusCode::OK, &packs_of(&api.library)))
+}
+
+/// The packs of a library, as they are told.
+pub fn packs_of(library: &Library) -> dto::Packs {
+    dto::Packs { packs: library.packs().iter().map(convert::pack).collect() }
 }
 
 pub(super) async fn unknown_operation(method: http::Method, uri: http::Uri) -> Response {
