@@ -53,7 +53,7 @@ pub(crate) async fn backup(args: BackupArgs, config: &Config) -> Outcome {
         (Some(file), _) => {
             let backed_up = watched({
                 let file = file.clone();
-                move |watch| embedded::verify_backup(file, watch)
+                move |watch| embedded::verify_backup(file, watch).map_err(|error| of_option(error, "verify"))
             });
             print(("verified", &file), &backed_up.await?, args.json)
         }
@@ -76,9 +76,14 @@ pub(crate) async fn restore(args: RestoreArgs, config: &Config) -> Outcome {
     let data = config.data()?.to_owned();
     let restored = watched({
         let data = data.clone();
-        move |watch| embedded::restore(args.from, data, watch)
+        move |watch| embedded::restore(args.from, data, watch).map_err(|error| of_option(error, "from"))
     });
     print(("library", &data), &restored.await?, args.json)
+}
+
+/// An error of the backup names the option that it came by.
+fn of_option(error: Error, option: &'static str) -> Error {
+    if error.field() == Some("backup") { error.with_field(option) } else { error }
 }
 
 /// Runs what blocks off the async threads, and shows how far it is.

@@ -190,7 +190,7 @@ impl Connection {
         match (named, tenants.len()) {
             (_, 0) => Err(refused("the data folder has no tenant yet").with_hint(hint)),
             (None, 1) => Ok(tenants.remove(0)),
-            (Some(named), _) => Err(refused(format!("there is no tenant `{named}`"))
+            (Some(named), _) => Err(Error::new(Kind::TenantNotFound, format!("there is no tenant `{named}`"))
                 .with_hint(format!("the tenants are: {}", tenants.join(", ")))),
             (None, _) => Err(refused("there are several tenants")
                 .with_hint(format!("choose one with `--tenant`: {}", tenants.join(", ")))),

@@ -10,7 +10,7 @@ use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, Note, Tenant, TenantId, TenantName, TimestampMs,
     require_path_segment,
 };
-use likeness_domain::{Error, limits};
+use likeness_domain::{Error, Kind, limits};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -36,7 +36,7 @@ pub(crate) enum Command {
     /// Show one key, without its secret
     #[command(after_help = "Example: likeness key show ABCDEFGHIJ0123456789 --json")]
     Show(OneKeyArgs),
-    /// Refuse a key and every token made with it, until it is enabled again
+    /// Refuse a key and every token made with it, until it is enabled again; sessions of browsers end for good
     #[command(after_help = "Example: likeness key disable ABCDEFGHIJ0123456789")]
     Disable(OneKeyArgs),
     /// Accept a disabled key again
@@ -258,11 +258,20 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     }
 }
 
-/// The id that was given, and in whose name its key is changed. A key that is not there is found out by the change.
+/// The id that was given, and in whose name its key is changed.
 async fn known(credentials: &dyn CredentialStore, args: &NamedArgs) -> Result<(AccessKeyId, Actor), Error> {
+    let key = existing(credentials, args).await?;
+    Ok((key.id, actor(key.tenant.id)))
+}
+
+async fn existing(credentials: &dyn CredentialStore, args: &NamedArgs) -> Result<AccessKey, Error> {
     let id = key_id(args)?;
-    let tenant = credentials.key(id.clone()).await?.map_or(TenantId::from_bits(0), |key| key.tenant.id);
-    Ok((id, actor(tenant)))
+    credentials.key(id.clone()).await?.ok_or_else(|| no_key(&id))
+}
+
+fn no_key(id: &AccessKeyId) -> Error {
+    Error::new(Kind::KeyNotFound, format!("there is no access key {id}"))
+        .with_hint("`likeness key list` shows the keys")
 }
 
 async fn rotate(credentials: &dyn CredentialStore, args: RotateArgs) -> Outcome {
@@ -275,7 +284,7 @@ async fn rotate(credentials: &dyn CredentialStore, args: RotateArgs) -> Outcome 
     let secret = fresh_secret(&SystemIds);
     let old_valid_until = after(SystemClock.now(), overlap);
     if !credentials.rotate_key(actor, id.clone(), secret, old_valid_until).await? {
-        return report(false, &id, "rotated", args.json);
+        return Err(no_key(&id));
     }
     if let Some(key) = credentials.key(id.clone()).await? {
         show_new(&key, args.json);
@@ -378,7 +387,8 @@ async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
         Some(name) => {
             let name = TenantName::new(name)?;
             let tenant = credentials.tenant(name.clone()).await?;
-            vec![tenant.ok_or_else(|| refused(format!("there is no tenant `{name}`")))?]
+            let missing = || Error::new(Kind::TenantNotFound, format!("there is no tenant `{name}`"));
+            vec![tenant.ok_or_else(missing)?]
         }
         None => credentials.tenants().await?,
     };
@@ -412,11 +422,7 @@ async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
 }
 
 async fn show(credentials: &dyn CredentialStore, args: OneKeyArgs) -> Outcome {
-    let id = key_id(&args.which)?;
-    let key = credentials.key(id.clone()).await?;
-    let key = key.ok_or_else(|| {
-        refused(format!("there is no access key {id}")).with_hint("`likeness key list` shows the keys")
-    })?;
+    let key = existing(credentials, &args.which).await?;
     let names = credentials.face_set_names(key.tenant.id).await?;
     if args.json {
         terminal::data(described(&key, &names));
@@ -507,18 +513,17 @@ fn key_id(args: &NamedArgs) -> Result<AccessKeyId, Error> {
         .ok_or_else(|| refused(format!("`{}` is not an access key id, expected 1 to 64 of A-Z a-z 0-9 _ -", args.id)))
 }
 
+/// Tells what was done to a key; one that went meanwhile is none.
 fn report(found: bool, id: &AccessKeyId, done: &str, as_json: bool) -> Outcome {
+    if !found {
+        return Err(no_key(id));
+    }
     if as_json {
         terminal::data(json!({ "access_key_id": id.as_str(), done: found }));
+    } else {
+        terminal::message(format_args!("access key {id} is {done}"));
     }
-    if found {
-        if !as_json {
-            terminal::message(format_args!("access key {id} is {done}"));
-        }
-        return Ok(Verdict::Done);
-    }
-    terminal::message(format_args!("there is no access key {id}"));
-    Ok(Verdict::No)
+    Ok(Verdict::Done)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use likeness_wire::native::dto;
 use super::connection::{Connection, Needs, Payload};
 use super::deed::Deed;
 use super::photo;
-use super::rates::{rate, shown_rate};
+use super::rates::{rate, with_interval};
 use super::table::{self, Align, counted};
 use super::terminal;
 use crate::cli::library_args::LibraryArgs;
@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// A person's faces: enrol, list, delete
     #[command(subcommand)]
     Face(FaceCommand),
-    /// Make a person a member of face sets, which show its faces from then on
+    /// Make a person a member of face sets, which show its faces from then on; a set that does not exist is made
     #[command(after_help = "Example: likeness person join anna staff visitors")]
     Join(MembershipArgs),
     /// Take a person out of face sets; its faces stay the person's
@@ -382,8 +382,24 @@ async fn change_memberships(args: MembershipArgs, is_join: bool, config: &Config
     // Face sets that do not exist are made by joining.
     let needs = if is_join { Needs::Pack } else { Needs::StoreOnly };
     let connection = Connection::open(config, library.tenant(), needs).await?;
+    // A name that was misspelt is nothing to be passed over: the one makes a face set of it, the other takes nobody out.
+    let before: dto::Person = connection.call(Method::GET, &["persons", &key], &[], Payload::Empty).await?;
+    let is_member = |name: &String| before.face_sets.iter().flatten().any(|joined| joined == name);
+    let strange: Vec<String> = body.leave.iter().filter(|name| !is_member(name)).cloned().collect();
+    let is_all_strange = !body.leave.is_empty() && strange.len() == body.leave.len();
+    let mut made = Vec::new();
+    for name in &body.join {
+        match connection.call::<dto::FaceSet>(Method::GET, &["face-sets", name], &[], Payload::Empty).await {
+            Err(error) if error.kind() == Kind::FaceSetNotFound => made.push(name.clone()),
+            _ => {}
+        }
+    }
     let path = ["persons", &key, "face-sets"];
     let changed: dto::Person = connection.call(Method::POST, &path, &[], Payload::json(&body)?).await?;
+    made.iter().for_each(|name| terminal::message(format!("made face set `{name}`")));
+    if !strange.is_empty() {
+        terminal::message(format!("person `{key}` was no member of: {}", strange.join(", ")));
+    }
     if library.json {
         terminal::json(&changed)?;
     } else if changed.face_sets.iter().flatten().next().is_none() {
@@ -391,7 +407,7 @@ async fn change_memberships(args: MembershipArgs, is_join: bool, config: &Config
     } else {
         terminal::data(format!("person `{key}` is{}", member_of(&changed).trim_start_matches(',')));
     }
-    Ok(Verdict::Done)
+    Ok(if is_all_strange { Verdict::No } else { Verdict::Done })
 }
 
 async fn compare(args: CompareArgs, config: &Config) -> Outcome {
@@ -415,7 +431,7 @@ async fn compare(args: CompareArgs, config: &Config) -> Outcome {
             "similarity  {:.4} to face {}, the most similar of {faces}",
             answer.similarity, answer.face_id
         ));
-        terminal::data(format!("FAR         {}", shown_rate(&answer.rate)));
+        terminal::data(format!("FAR         {}", with_interval(&answer.rate)));
         let (far, least) = (rate(answer.far_applied), answer.similarity_min);
         terminal::data(format!("verdict     {verdict} at FAR {far} (threshold {least:.4})"));
     }

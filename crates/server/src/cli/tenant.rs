@@ -2,10 +2,10 @@
 
 use clap::{Args, Subcommand};
 use http::Method;
-use likeness_domain::Error;
 use likeness_domain::access::Limits;
 use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{Tenant, TenantName};
+use likeness_domain::{Error, Kind};
 use likeness_wire::native::dto;
 use serde_json::json;
 
@@ -16,12 +16,18 @@ use super::terminal;
 use crate::config::Config;
 use crate::outcome::{Outcome, Verdict, refused};
 
-/// Tenants: each has face sets, persons and keys of its own. `likeness key create` makes one.
+/// Tenants: each has face sets, persons and keys of its own. `likeness key create` makes one with its first key.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the tenants with their limits, oldest first
     #[command(after_help = "Example: likeness tenant list --json")]
     List(ListArgs),
+    /// Show a tenant: its limits, and how much it has
+    #[command(after_help = "Example: likeness tenant show acme --json")]
+    Show(NamedArgs),
+    /// Make a tenant with its limits and no key yet; `likeness key create --tenant NAME` makes one with a key
+    #[command(after_help = "Example: likeness tenant create acme --faces-max 100000")]
+    Create(SetArgs),
     /// Limit how much a tenant may hold and how often it may call; `none` takes a limit away
     #[command(after_help = "Example: likeness tenant set acme --faces-max 100000 --calls-per-second 50")]
     Set(SetArgs),
@@ -38,7 +44,17 @@ pub(crate) struct ListArgs {
     json: bool,
 }
 
-/// See [`Command::Set`].
+/// See [`Command::Show`].
+#[derive(Debug, Args)]
+pub(crate) struct NamedArgs {
+    /// Its name
+    name: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// See [`Command::Set`] and [`Command::Create`].
 #[derive(Debug, Args)]
 pub(crate) struct SetArgs {
     /// Its name
@@ -84,6 +100,8 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     existing_library(config)?;
     match command {
         Command::List(args) => list(&*crate::assemble::credentials(config)?, args).await,
+        Command::Show(args) => show(args, config).await,
+        Command::Create(args) => create(args, config).await,
         Command::Set(args) => set(&*crate::assemble::credentials(config)?, args).await,
         Command::Delete(args) => delete(args, config).await,
     }
@@ -134,9 +152,66 @@ async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
     Ok(Verdict::Done)
 }
 
+async fn show(args: NamedArgs, config: &Config) -> Outcome {
+    // A name that none can have is told as that, here as in `set`.
+    let name = TenantName::new(&args.name)?;
+    let connection = Connection::as_operator(config).await?;
+    let path = ["tenants", name.as_str()];
+    let tenant: dto::Tenant = connection.call(Method::GET, &path, &[], Payload::Empty).await?;
+    if args.json {
+        terminal::json(&tenant)?;
+        return Ok(Verdict::Done);
+    }
+    let line = |name: &str, value: &dyn std::fmt::Display| terminal::data(format_args!("{name:<18}{value}"));
+    line("tenant", &tenant.name);
+    line("project id", &tenant.project_id);
+    line("made", &tenant.created_at);
+    let (limits, usage) = (tenant.limits, tenant.usage.unwrap_or_default());
+    let of = |n: u64, most: Option<u64>| most.map_or_else(|| n.to_string(), |most| format!("{n} of at most {most}"));
+    line("face sets", &of(usage.n_face_sets, limits.face_sets_max));
+    line("persons", &of(usage.n_persons, limits.persons_max));
+    line("faces", &of(usage.n_faces, limits.faces_max));
+    let or_none = |most: Option<u64>| most.map_or_else(|| "no limit".to_owned(), |most| most.to_string());
+    line("faces of a set", &or_none(limits.set_faces_max));
+    line("faces of a person", &or_none(limits.person_faces_max));
+    line("calls a second", &or_none(limits.calls_per_second.map(u64::from)));
+    Ok(Verdict::Done)
+}
+
+async fn create(args: SetArgs, config: &Config) -> Outcome {
+    let name = TenantName::new(&args.name)?;
+    let limits = changed(&args, Limits::NONE)?;
+    let connection = Connection::as_operator(config).await?;
+    // As it is written, so that what is none is left out.
+    let given = named(&limits).into_iter().filter_map(|(name, most)| Some((name.to_owned(), json!(most?))));
+    let limits: serde_json::Map<String, serde_json::Value> = given.collect();
+    let body = Payload::json(&json!({ "name": name.as_str(), "limits": limits }))?;
+    let made: dto::Tenant = connection.call(Method::POST, &["tenants"], &[], body).await?;
+    if args.json {
+        terminal::json(&made)?;
+    } else {
+        terminal::message(format_args!("made tenant {}", made.name));
+        terminal::message(format_args!("  hint: `likeness key create --tenant {}` makes its first key", made.name));
+    }
+    Ok(Verdict::Done)
+}
+
 async fn set(credentials: &dyn CredentialStore, args: SetArgs) -> Outcome {
     let tenant = existing(credentials, &args.name).await?;
-    let mut limits = tenant.limits;
+    let limits = changed(&args, tenant.limits)?;
+    let is_changed = limits != tenant.limits && credentials.set_tenant_limits(actor(tenant.id), limits, None).await?;
+    if args.json {
+        terminal::data(described(&Tenant { limits, ..tenant }));
+    } else if is_changed {
+        terminal::message(format_args!("tenant {} has new limits", tenant.name));
+    } else {
+        terminal::message(format_args!("tenant {} is as it was", tenant.name));
+    }
+    Ok(Verdict::Done)
+}
+
+/// These limits with those that are given.
+fn changed(args: &SetArgs, mut limits: Limits) -> Result<Limits, Error> {
     for (flag, given, limit) in [
         ("--face-sets-max", &args.face_sets_max, &mut limits.face_sets_max),
         ("--faces-max", &args.faces_max, &mut limits.faces_max),
@@ -156,15 +231,7 @@ async fn set(credentials: &dyn CredentialStore, args: SetArgs) -> Outcome {
             })?;
         limits.calls_per_second = most.and_then(|most| u32::try_from(most).ok());
     }
-    let is_changed = limits != tenant.limits && credentials.set_tenant_limits(actor(tenant.id), limits, None).await?;
-    if args.json {
-        terminal::data(described(&Tenant { limits, ..tenant }));
-    } else if is_changed {
-        terminal::message(format_args!("tenant {} has new limits", tenant.name));
-    } else {
-        terminal::message(format_args!("tenant {} is as it was", tenant.name));
-    }
-    Ok(Verdict::Done)
+    Ok(limits)
 }
 
 /// A limit: a whole number, or `none`.
@@ -181,7 +248,8 @@ async fn existing(credentials: &dyn CredentialStore, name: &str) -> Result<Tenan
     let name = TenantName::new(name)?;
     let tenant = credentials.tenant(name.clone()).await?;
     tenant.ok_or_else(|| {
-        refused(format!("there is no tenant `{name}`")).with_hint("`likeness tenant list` shows the tenants")
+        Error::new(Kind::TenantNotFound, format!("there is no tenant `{name}`"))
+            .with_hint("`likeness tenant list` shows the tenants")
     })
 }
 

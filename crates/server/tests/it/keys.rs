@@ -70,8 +70,9 @@ fn a_key_is_disabled_enabled_and_deleted() {
           hint: `likeness key create --tenant NAME` makes one
         -> 0
         $ key delete
-        there is no access key [KEY]
-        -> 1
+        error: there is no access key [KEY]
+          hint: `likeness key list` shows the keys
+        -> 2
     "#]]
     .assert_eq(&Redactor::new().value(id, "KEY").redact(&said));
 }
@@ -155,7 +156,7 @@ fn a_key_has_grants_a_label_and_an_end_and_is_rotated() {
     assert_eq!(rotated["access_key_id"], made["access_key_id"]);
     assert_ne!(rotated["access_key_secret"], made["access_key_secret"]);
     assert!(keys(&scratch)[0]["old_secret_valid_until"].is_string());
-    assert_eq!(scratch.run(&["key", "rotate", "--data", "data", "NOBODY"]).code, Some(1));
+    assert_eq!(scratch.run(&["key", "rotate", "--data", "data", "NOBODY"]).code, Some(2));
 }
 
 #[test]
@@ -221,11 +222,17 @@ fn a_tenant_is_limited_listed_and_deleted() {
 fn what_was_done_to_a_key_is_told_in_json() {
     let scratch = Scratch::new();
     let id = create(&scratch, "acme")["access_key_id"].as_str().unwrap().to_owned();
-    for (act, done) in [("disable", "disabled"), ("enable", "enabled"), ("delete", "deleted"), ("delete", "deleted")] {
+    for (act, done) in [("disable", "disabled"), ("enable", "enabled"), ("delete", "deleted")] {
         let confirmed: &[&str] = if act == "delete" { &["--yes"] } else { &[] };
         let ended = scratch.run(&[&["key", act, &id, "--data", "data", "--json"], confirmed].concat());
         let told: Value = serde_json::from_str(&ended.data).unwrap();
-        assert_eq!(told, serde_json::json!({"access_key_id": id, done: ended.code == Some(0)}));
+        assert_eq!((ended.code, told), (Some(0), serde_json::json!({"access_key_id": id, done: true})));
+    }
+    // A script that took 1 for "no" went on with a key that it believed gone.
+    for act in ["disable", "enable", "rotate", "delete"] {
+        let ended = scratch.run(&["key", act, &id, "--data", "data", "--json"]);
+        let told: Value = serde_json::from_str(&ended.talk).unwrap();
+        assert_eq!((ended.code, ended.data.as_str(), &told["error"]["code"]), (Some(2), "", &"key_not_found".into()));
     }
 }
 

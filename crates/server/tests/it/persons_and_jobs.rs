@@ -123,10 +123,12 @@ fn persons_are_made_given_faces_compared_moved_and_split() {
         told(&scratch, &["person", "split", "barack", "joe", &wrong, "--name", "Joe"]),
         "made person `joe` of 1 face of `barack`, a member of `staff`\n"
     );
-    assert_eq!(
-        told(&scratch, &["person", "join", "joe", "visitors"]),
-        "person `joe` is a member of `staff`, `visitors`\n"
-    );
+    let joined = run(&scratch, &["person", "join", "joe", "visitors"]);
+    assert_eq!(joined.data, "person `joe` is a member of `staff`, `visitors`\n");
+    assert_eq!(joined.talk, "made face set `visitors`\n");
+    assert_eq!(run(&scratch, &["person", "join", "joe", "visitors"]).talk, "");
+    let left = run(&scratch, &["person", "leave", "joe", "misspelt"]);
+    assert_eq!((left.code, left.talk.as_str()), (Some(1), "person `joe` was no member of: misspelt\n"));
     assert_eq!(told(&scratch, &["person", "leave", "joe", "staff"]), "person `joe` is a member of `visitors`\n");
     assert_eq!(told(&scratch, &["person", "leave", "joe", "visitors"]), "person `joe` is a member of no face set\n");
     assert_eq!(told(&scratch, &["person", "move", "barack", "joe", &ids[0]]), "moved 1 face of `barack` to `joe`\n");
@@ -181,6 +183,13 @@ fn persons_are_made_given_faces_compared_moved_and_split() {
         (&["search", "--set", "staff"], "required"),
         (&["search", "--person", "nobody", "--set", "staff"], "nobody"),
         (&["key", "show", "ABCDEFGHIJ0123456789"], "there is no access key ABCDEFGHIJ0123456789"),
+        (&["key", "disable", "ABCDEFGHIJ0123456789"], "there is no access key ABCDEFGHIJ0123456789"),
+        (&["key", "enable", "ABCDEFGHIJ0123456789"], "there is no access key ABCDEFGHIJ0123456789"),
+        (&["key", "rotate", "ABCDEFGHIJ0123456789"], "there is no access key ABCDEFGHIJ0123456789"),
+        (&["key", "delete", "ABCDEFGHIJ0123456789", "--yes"], "there is no access key ABCDEFGHIJ0123456789"),
+        (&["tenant", "show", "nobody"], "there is no tenant"),
+        (&["tenant", "set", "nobody"], "there is no tenant `nobody`"),
+        (&["tenant", "delete", "nobody", "--yes"], "there is no tenant `nobody`"),
     ] {
         let refused = run(&scratch, arguments);
         let is_told = refused.talk.starts_with("error: ") && refused.talk.contains(words);
@@ -189,6 +198,30 @@ fn persons_are_made_given_faces_compared_moved_and_split() {
         }
     }
     assert_eq!(faults, [] as [String; 0]);
+    // What programs read has the codes of the native API.
+    let coded = |arguments: &[&str]| {
+        let ended = run(&scratch, &[arguments, &["--json"]].concat());
+        let error: Value = serde_json::from_str(ended.talk.lines().last().unwrap_or_default()).unwrap();
+        (ended.code, error["error"]["code"].as_str().unwrap_or_default().to_owned())
+    };
+    for (arguments, code) in [
+        (&["key", "show", "ABC"][..], "key_not_found"),
+        (&["key", "rotate", "ABC"], "key_not_found"),
+        (&["tenant", "show", "nobody"], "tenant_not_found"),
+        (&["tenant", "set", "nobody"], "tenant_not_found"),
+        (&["tenant", "delete", "nobody", "--yes"], "tenant_not_found"),
+        (&["key", "list", "--tenant", "nobody"], "tenant_not_found"),
+        (&["face-set", "list", "--tenant", "nobody"], "tenant_not_found"),
+    ] {
+        assert_eq!(coded(arguments), (Some(2), code.to_owned()), "{arguments:?}");
+    }
+    let made = json_of(&["tenant", "create", "north", "--faces-max", "7"]);
+    assert_eq!((&made["name"], &made["limits"]), (&json!("north"), &json!({"faces_max": 7})), "{made}");
+    assert_eq!(coded(&["tenant", "create", "north"]), (Some(2), "tenant_exists".to_owned()));
+    let shown = json_of(&["tenant", "show", "north"]);
+    assert_eq!((&shown["limits"]["faces_max"], &shown["usage"]["n_faces"]), (&json!(7), &json!(0)), "{shown}");
+    assert!(told(&scratch, &["tenant", "show", "north"]).contains("faces             0 of at most 7\n"));
+    told(&scratch, &["tenant", "delete", "north", "--yes"]);
     let keys = json_of(&["key", "list"]);
     let key = keys["keys"][0]["access_key_id"].as_str().unwrap();
     assert_eq!(json_of(&["key", "show", key]), keys["keys"][0]);

@@ -300,7 +300,7 @@ pub struct Part {
 }
 
 /// How much a tenant has.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Usage {
     /// Face sets.
     pub n_face_sets: u64,
