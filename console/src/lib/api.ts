@@ -44,6 +44,7 @@ export interface Finding {
   by?: number;
   similarity?: number;
   far?: number;
+  far_bound?: "measured" | "at_most" | "at_least";
   image?: string;
   failure?: Failure;
   n_faces?: number;

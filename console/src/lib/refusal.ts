@@ -3,7 +3,7 @@
 import { ApiError, type Doubt, type Failure, type Finding } from "./api";
 import { language, maybe, number, t, type Key } from "./i18n.svelte";
 import { visible } from "./visible";
-import { cosine, oneIn } from "./words";
+import { cosine, oneIn, rateOf } from "./words";
 
 /** A figure that is too low. */
 export function failureWords({ figure, value, least }: Failure): string {
@@ -27,7 +27,8 @@ export function findingWords(finding: Finding, remark: string): string {
   return t(`finding.${finding.code}` as Key, {
     by: cosine(finding.by ?? 0),
     similarity: cosine(finding.similarity ?? 0),
-    far: oneIn(finding.far ?? 0),
+    // The other texts have their own words for a bound.
+    far: finding.code === "no_match" ? rateOf({ far: finding.far ?? 0, far_bound: finding.far_bound }) : oneIn(finding.far ?? 0),
     image: t(IMAGES[finding.image ?? "image"] ?? "finding.image"),
     n_faces: finding.n_faces ?? 0,
     failure: finding.failure ? failureWords(finding.failure) : "",

@@ -713,7 +713,7 @@ fn interval(interval: Interval) -> dto::Interval {
     dto::Interval { low: interval.low, high: interval.high }
 }
 
-fn rate(rate: &FalseAcceptRate) -> dto::FalseAcceptRate {
+pub(super) fn rate(rate: &FalseAcceptRate) -> dto::FalseAcceptRate {
     dto::FalseAcceptRate {
         far: rate.rate,
         far_interval: rate.interval.map(interval),

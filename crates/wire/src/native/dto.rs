@@ -766,7 +766,8 @@ pub struct Explanation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// `match` and `no_match` (the verdict turns at `similarity`), `match_at_all` and `no_match_at_all` (at no threshold that
-    /// was measured), `next_matches_too`, `next_is_near` and `next` (the next person is `by` behind), `poor_photograph`,
+    /// was measured), `next_matches_too`, `next_is_near` and `next` (the next person is `by` behind), `next_unnamed` (the next
+    /// face is, and whether it shows another person is not known), `poor_photograph`,
     /// `one_of_several` (only the largest of `n_faces` was looked at), `nobody_compared` and, where a person was looked for,
     /// `nobody_else_compared`.
     pub code: String,
@@ -776,6 +777,8 @@ pub struct Finding {
     pub similarity: Option<f32>,
     /// The false-accept rate of that similarity.
     pub far: Option<f64>,
+    /// Whether `far` is a measured rate or a bound.
+    pub far_bound: Option<Bound>,
     /// Which photograph is meant: `image`, or `image_a` and `image_b` of a comparison.
     pub image: Option<String>,
     /// What is wrong with it.
@@ -791,7 +794,8 @@ pub struct SearchExplanation {
     pub probe: Option<ExaminedFace>,
     /// The most similar face of the set, whether or not it reaches the threshold.
     pub best: Option<Candidate>,
-    /// The most similar face of somebody else than `best` shows: another owner, and another label.
+    /// The most similar face of somebody else than `best` shows: another owner, and another label. Of faces without either nobody
+    /// knows whom they show.
     pub next: Option<Candidate>,
     /// By how much `best` is more similar than `next`.
     pub margin: Option<f32>,

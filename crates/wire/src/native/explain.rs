@@ -7,7 +7,7 @@ use likeness_domain::access::Caller;
 use likeness_domain::library::{self, Library, Probe, Search};
 use likeness_domain::policy::{self, QualityThresholds, poor_quality};
 use likeness_domain::score::{Bound, Calibration, FalseAcceptRate};
-use likeness_domain::types::{Pose, QualityFailure, QualityGate, Similarity};
+use likeness_domain::types::{Face, FaceOwner, Pose, QualityFailure, QualityGate, Similarity};
 
 use super::{convert, dto};
 
@@ -70,7 +70,11 @@ pub(super) async fn search(
     let margin = best.as_ref().zip(next.as_ref()).map(|(best, next)| best.similarity.get() - next.similarity.get());
     if let Some((margin, next)) = margin.zip(next.as_ref()) {
         let is_match = best.as_ref().is_some_and(|best| best.similarity >= least);
-        said.push(next_person(margin, is_match, next.similarity >= least));
+        let is_named = best.as_ref().is_some_and(|best| is_named(&best.face)) && is_named(&next.face);
+        said.push(match is_named {
+            true => next_person(margin, is_match, next.similarity >= least),
+            false => next_unnamed(margin),
+        });
     }
     said.extend(probe.iter().flat_map(|face| about_photograph("image", "image", face)));
     let (remarks, findings) = told(said);
@@ -103,6 +107,7 @@ impl Said {
             by: None,
             similarity: None,
             far: None,
+            far_bound: None,
             image: None,
             failure: None,
             n_faces: None,
@@ -120,8 +125,8 @@ impl Said {
         self
     }
 
-    fn far(mut self, far: f64) -> Said {
-        self.finding.far = Some(far);
+    fn far(mut self, rate: FalseAcceptRate) -> Said {
+        (self.finding.far, self.finding.far_bound) = (Some(rate.rate), Some(convert::rate(&rate).far_bound));
         self
     }
 }
@@ -156,9 +161,17 @@ fn turning_point(calibration: &Calibration, similarity: Similarity, least: Simil
             ),
         )
         .by(away),
-        (true, _) => Said::new(
+        (true, bound) => Said::new(
             "match",
-            format!("a match by {away:.4}; it would be none at a similarity above {cosine:.4}, a false-accept rate below {at}"),
+            match bound {
+                Bound::AtLeast => format!(
+                    "a match by {away:.4}; it would be none at a similarity above {cosine:.4}, whose false-accept rate is above \
+                     {at} and was not measured"
+                ),
+                _ => format!(
+                    "a match by {away:.4}; it would be none at a similarity above {cosine:.4}, a false-accept rate below {at}"
+                ),
+            },
         )
         .by(away)
         .at(similarity),
@@ -168,14 +181,22 @@ fn turning_point(calibration: &Calibration, similarity: Similarity, least: Simil
                 "no match at any threshold that was measured: more than {at} of all pairs of strangers are at least so similar"
             ),
         ),
-        (false, _) => Said::new(
+        (false, bound) => Said::new(
             "no_match",
-            format!("no match by {away:.4}; it would be one at a similarity of {cosine:.4}, a false-accept rate of {at}"),
+            match bound {
+                Bound::AtMost => format!(
+                    "no match by {away:.4}; it would be one at a similarity of {cosine:.4}, whose false-accept rate is below {at} \
+                     and was not measured"
+                ),
+                _ => format!(
+                    "no match by {away:.4}; it would be one at a similarity of {cosine:.4}, a false-accept rate of {at}"
+                ),
+            },
         )
         .by(away)
         .at(similarity),
     };
-    said.far(rate.rate)
+    said.far(rate)
 }
 
 /// How far the next person is.
@@ -195,6 +216,17 @@ fn next_person(margin: f32, is_match: bool, next_matches: bool) -> Said {
         _ => Said::new("next", format!("the next person is {margin:.4} behind")),
     };
     said.by(margin)
+}
+
+/// The same where nobody has said whom one of the two faces shows.
+fn next_unnamed(margin: f32) -> Said {
+    let unknown = "it or the best one has no label and no person, so whether it shows somebody else is not known";
+    Said::new("next_unnamed", format!("the next face is {margin:.4} behind; {unknown}")).by(margin)
+}
+
+/// Whether a face is known to be somebody's.
+fn is_named(face: &Face) -> bool {
+    face.subject.is_some() || matches!(face.owner, FaceOwner::Person(_))
 }
 
 /// What is wrong with a photograph, so that another one may change the similarity: all that the gate `medium` refuses.

@@ -234,21 +234,24 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
                 .iter()
                 .map(|(name, option)| {
                     let image =
-                        json!({"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"});
+                        json!({"type": "string", "contentMediaType": "application/octet-stream", "format": "binary", "minLength": 1});
                     (name.clone(), if is_image(option) { image } else { as_text(option) })
                 })
                 .collect();
             let images: Vec<&String> =
                 options.iter().filter(|(_, option)| is_image(option)).map(|(name, _)| name).collect();
             let has_fields = operation.name == "add_faces";
-            let others = if has_fields { json!({"type": "string"}) } else { json!(false) };
-            let mut form = json!({"type": "object", "properties": properties, "additionalProperties": others});
+            let mut form = json!({"type": "object", "properties": properties, "additionalProperties": false});
+            if has_fields {
+                form["patternProperties"] = json!({"^field\\.[A-Za-z0-9_-]{1,36}$": {"type": "string"}});
+            }
             if operation.name != "search" {
                 form["required"] = json!(images);
             }
             content["multipart/form-data"] = json!({"schema": form});
             if images == ["image"] {
-                content["application/octet-stream"] = json!({"schema": {"type": "string", "format": "binary"}});
+                let file = json!({"schema": {"type": "string", "format": "binary", "minLength": 1}});
+                content["application/octet-stream"] = file;
                 // A parameter of OpenAPI would belong to the JSON request as well, which has its options in its body and is
                 // refused with others.
                 let in_query: Vec<(&String, Value)> = options
@@ -288,6 +291,9 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
 /// No control character, as in `schemas.json`.
 const PRINTABLE: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
 
+/// Words between commas, of at most 255 characters each.
+const TAGS: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f,]{0,255}(,[^\\u0000-\\u001f\\u007f-\\u009f,]{0,255}){0,127}$";
+
 fn path_arguments(path: &str) -> Vec<Value> {
     let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
     let argument = |name: &str| {
@@ -317,6 +323,9 @@ fn typed(name: &str, kind: &str) -> Value {
     match (name, kind) {
         ("limit", _) => json!({"type": "integer", "minimum": 1, "maximum": 1000}),
         ("include", "storage" | "thumbnails") => json!({"type": "string", "enum": [kind]}),
+        ("begins", kind) => json!({"type": kind, "minLength": 1, "maxLength": limits::BEGINNING_CHARS_MAX}),
+        ("filter", kind) => json!({"type": kind, "minLength": 1, "maxLength": limits::FILTER_CHARS_MAX}),
+        ("tags", kind) => json!({"type": kind, "pattern": TAGS}),
         ("contains", kind) => json!({"type": kind, "minLength": 1, "maxLength": limits::BEGINNING_CHARS_MAX}),
         ("include", kind) => json!({"type": kind, "enum": ["templates"]}),
         ("face_set", kind) => json!({"type": kind, "minLength": 1, "maxLength": 255, "pattern": PRINTABLE}),

@@ -694,6 +694,27 @@ async fn a_search_is_explained_with_the_next_person() {
     assert!(remark.starts_with("no match"), "{remark}");
 }
 
+/// Issue 15: the rate of a similarity beyond the measured range was stated as if it had been measured, and of faces without a label
+/// it was said that they were two persons.
+#[tokio::test]
+async fn an_explanation_claims_no_more_than_is_known() {
+    let fixture = Fixture::with_set().await;
+    fixture.enrol("subject=anna", "face anna~0.9 60x60+10+5\n").await;
+    let (_, answer) = fixture.raw("/face-sets/staff/search?explain=true&similarity_min=0.99", ANNA).await;
+    let (remark, finding) = (&answer["explanation"]["remarks"][0], &answer["explanation"]["findings"][0]);
+    assert_eq!((&finding["code"], &finding["far_bound"]), (&json!("no_match"), &json!("at_most")), "{answer}");
+    assert!(remark.as_str().expect("text").contains("whose false-accept rate is below 1e-6 and was not"), "{remark}");
+
+    let fixture = Fixture::with_set().await;
+    for _ in 0..2 {
+        fixture.enrol("", ANNA).await;
+    }
+    let (_, answer) = fixture.raw("/face-sets/staff/search?explain=true", ANNA).await;
+    assert_eq!(answer["explanation"]["findings"][1]["code"], json!("next_unnamed"), "{answer}");
+    let remark = answer["explanation"]["remarks"][1].as_str().expect("text");
+    assert!(remark.contains("whether it shows somebody else is not known"), "{remark}");
+}
+
 #[tokio::test]
 async fn what_is_asked_for_is_measured() {
     let fixture = Fixture::new().await;
