@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header;
 use likeness_domain::library::Library;
-use likeness_domain::ports::{Clock, GalleryStore, StoreHealth, StoreReport, VectorIndex};
+use likeness_domain::ports::{Clock, GalleryStore, OutsideHealth, StoreHealth, StoreReport, VectorIndex};
 use likeness_domain::types::TimestampMs;
 use likeness_wire::http::budget::BodyBudget;
 use likeness_wire::http::trace::Observed;
@@ -270,6 +270,9 @@ impl Metrics {
             health.n_rows_set_aside,
         );
         damage_into(page, &health);
+        if let Some(outside) = &health.outside {
+            outside_into(page, outside);
+        }
         let index = sources.index.revision();
         page.one(
             "likeness_index_ready",
@@ -351,6 +354,29 @@ fn analysis_into(page: &mut Page, library: &Library) {
 }
 
 /// What is damaged or lost, and how far the check of every row is.
+/// Of the Milvus in which large face sets are searched; no line without one.
+fn outside_into(page: &mut Page, health: &OutsideHealth) {
+    let gauges: [(&str, &str, u64); 6] = [
+        ("likeness_milvus_up", "1 while Milvus answers and can be used.", u64::from(health.trouble.is_none())),
+        ("likeness_milvus_face_sets", "Face sets that are in Milvus, or on their way.", health.n_sets),
+        (
+            "likeness_milvus_face_sets_moving",
+            "Face sets that are copied to Milvus for the first time.",
+            health.n_sets_moving,
+        ),
+        (
+            "likeness_milvus_face_sets_refused",
+            "Face sets that are copied to Milvus anew, whose searches are refused meanwhile.",
+            health.n_sets_refused,
+        ),
+        ("likeness_milvus_commits_behind", "Commits that Milvus does not have yet.", health.n_commits_behind),
+        ("likeness_milvus_faces_behind", "Changed faces that Milvus does not have yet.", health.n_faces_behind),
+    ];
+    for (name, about, value) in gauges {
+        page.one(name, "gauge", about, value);
+    }
+}
+
 fn damage_into(page: &mut Page, health: &StoreHealth) {
     let name = "likeness_store_table_rows_set_aside";
     page.head(name, "gauge", "Damaged rows that are neither searched nor returned, by table.");

@@ -70,6 +70,20 @@ pub(crate) fn of_store(config: &Config) -> Result<Option<likeness_store::milvus:
     Ok(Some(OfStore { database, from_faces: *from_faces, look_every, ..OfStore::new(address) }))
 }
 
+/// The version of the Milvus that is set, if it answers and can be used.
+#[cfg(feature = "milvus")]
+pub(crate) async fn probe(config: &Config) -> Result<String, Error> {
+    let Some(settings) = of_store(config)? else { return Err(refused("no Milvus is set")) };
+    likeness_store::milvus::probe(&settings).await
+}
+
+/// Without the feature there is none that could be used.
+#[cfg(not(feature = "milvus"))]
+pub(crate) async fn probe(config: &Config) -> Result<String, Error> {
+    check(config)?;
+    Err(refused("no Milvus is set"))
+}
+
 /// Refuses a Milvus that this program cannot use.
 pub(crate) fn check(config: &Config) -> Result<(), Error> {
     let Settings { url, database: _, token_file: _, ca_file: _, from_faces: _, look_every_ms: _ } = &config.milvus;

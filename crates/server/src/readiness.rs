@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use likeness_domain::library::Library;
-use likeness_domain::ports::{AnalyzerLoad, GalleryStore, StoreHealth, VectorIndex};
+use likeness_domain::ports::{AnalyzerLoad, GalleryStore, OutsideHealth, OutsideTrouble, StoreHealth, VectorIndex};
 use likeness_wire::{PartHealth, PartState, Readiness};
 use rustix::fs::StatVfsMountFlags;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -65,7 +67,7 @@ impl Parts {
         // What is known without a trial needs none to end.
         let store = if health.write_failure.is_some() { store_health(&health) } else { store };
         let index = match self.index.revision() {
-            Some(_) => PartHealth::OK,
+            Some(_) => health.outside.as_ref().map_or(PartHealth::OK, outside_health),
             None => PartHealth::failed("the index is filled anew, searches are refused meanwhile"),
         };
         Readiness {
@@ -85,6 +87,27 @@ impl Parts {
     pub(crate) fn check(self: &Arc<Self>) -> impl Fn() -> Pin<Box<dyn Future<Output = Readiness> + Send>> + use<> {
         let parts = Arc::clone(self);
         move || Box::pin(Arc::clone(&parts).look())
+    }
+}
+
+/// What is searched in a service of its own: without it the other face sets go on.
+fn outside_health(health: &OutsideHealth) -> PartHealth {
+    let OutsideHealth { name, n_sets, n_sets_refused, n_commits_behind, n_faces_behind, .. } = health;
+    if let Some(OutsideTrouble { since, why, cure }) = &health.trouble {
+        let state = if cure.is_some() { "cannot be used the way it is set" } else { "does not answer" };
+        let cure = cure.map_or(String::new(), |cure| format!("; {cure}"));
+        let since = OffsetDateTime::from_unix_timestamp(since.0.div_euclid(1000)).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let since = since.format(&Rfc3339).unwrap_or_default();
+        return PartHealth::degraded(format!(
+            "{name} {state} since {since} ({why}): searches in its face sets ({n_sets}) are refused, {n_commits_behind} \
+             commits with {n_faces_behind} of their faces wait for it{cure}"
+        ));
+    }
+    match n_sets_refused {
+        0 => PartHealth::OK,
+        n => PartHealth::degraded(format!(
+            "face sets are copied to {name} anew ({n}), their searches are refused meanwhile"
+        )),
     }
 }
 
@@ -221,6 +244,8 @@ fn disk_health(free_bytes: u64, low_bytes: u64, is_read_only: bool) -> PartHealt
 
 #[cfg(test)]
 mod tests {
+    use likeness_domain::types::TimestampMs;
+
     use super::*;
 
     /// Issue 17: `/readyz` took 5 s while the database was away.
@@ -287,6 +312,25 @@ mod tests {
         assert_eq!(pipeline_health(1, AnalyzerLoad { n_ended: 2, ..load }).state, PartState::Failed);
         assert_eq!(pipeline_health(1, AnalyzerLoad { n_queued: 2, ..load }).state, PartState::Ok);
         assert_eq!(pipeline_health(1, AnalyzerLoad { n_queued: 3, ..load }).state, PartState::Degraded);
+    }
+
+    #[test]
+    fn a_service_that_is_away_is_named_and_the_server_goes_on() {
+        let away = OutsideHealth { name: "Milvus", n_sets: 2, n_commits_behind: 1, ..OutsideHealth::default() };
+        assert_eq!(outside_health(&away), PartHealth::OK, "one commit is no trouble");
+        let why = "cannot connect: Connection refused".to_owned();
+        let mut trouble = OutsideTrouble { since: TimestampMs(0), why, cure: None };
+        let told = outside_health(&OutsideHealth { trouble: Some(trouble.clone()), ..away.clone() });
+        assert_eq!(told.state, PartState::Degraded);
+        let expected = "Milvus does not answer since 1970-01-01T00:00:00Z (cannot connect: Connection refused): searches \
+                        in its face sets (2) are refused, 1 commits with 0 of their faces wait for it";
+        assert_eq!(told.reason.as_deref(), Some(expected));
+        trouble.cure = Some("correct it");
+        let told = outside_health(&OutsideHealth { trouble: Some(trouble), ..away.clone() }).reason.unwrap();
+        assert!(told.starts_with("Milvus cannot be used the way it is set since") && told.ends_with("; correct it"));
+        let refused = outside_health(&OutsideHealth { n_sets_refused: 1, ..away });
+        let expected = "face sets are copied to Milvus anew (1), their searches are refused meanwhile";
+        assert_eq!(refused.reason.as_deref(), Some(expected));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! TLS as a server: certificate and key from files, read again when they change, and client certificates if wanted.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -162,10 +162,14 @@ fn read(
 ) -> Result<Current> {
     let certificates = certificates("tls.certificate", certificate)?;
     let validity = certificates.first().and_then(Validity::of);
-    let private_key = PrivateKeyDer::from_pem_file(key).map_err(|error| {
-        refused(format!("cannot read `tls.key` {}: {error}", key.display()))
-            .with_hint("expected a PEM file with a private key without a password, which the server's user may read")
-    })?;
+    let private_key = pem_of(key).map_err(|error| error.to_string());
+    let private_key = private_key
+        .and_then(|pem| PrivateKeyDer::from_pem_slice(&pem).map_err(|error| error.to_string()))
+        .map_err(|error| {
+            refused(format!("cannot read `tls.key` {}: {error}", key.display())).with_hint(
+                "expected a PEM file with a private key without a password, which the server's user may read",
+            )
+        })?;
     let provider = Arc::new(crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -198,14 +202,25 @@ fn read(
     Ok(Current { config: Arc::new(config), validity })
 }
 
+/// The bytes of a PEM file, which is no longer than those are: a device may have no end.
+fn pem_of(path: &Path) -> io::Result<Vec<u8>> {
+    const BYTES_MAX: u64 = 1 << 20;
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > BYTES_MAX {
+        true => Err(io::Error::other(format!("it is longer than {BYTES_MAX} bytes"))),
+        false => Ok(bytes),
+    }
+}
+
 /// Every certificate of a PEM file, at least one.
 fn certificates(setting: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let unreadable = |reason: String| {
         refused(format!("cannot read `{setting}` {}: {reason}", path.display()))
             .with_hint("expected a PEM file with `-----BEGIN CERTIFICATE-----`, which the server's user may read")
     };
-    let found = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))?;
-    let found: std::result::Result<Vec<_>, _> = found.collect();
+    let pem = pem_of(path).map_err(|error| unreadable(error.to_string()))?;
+    let found: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let found = found.map_err(|error| unreadable(error.to_string()))?;
     if found.is_empty() {
         return Err(unreadable(io::Error::from(io::ErrorKind::InvalidData).to_string()));

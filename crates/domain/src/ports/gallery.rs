@@ -138,6 +138,38 @@ pub struct StoreHealth {
     pub n_losses: u64,
     /// How far the check of every row is that goes on beside other work; `None` if none was ever begun.
     pub scrub: Option<ScrubReport>,
+    /// The service besides the store in which large face sets are searched; `None` if there is none.
+    pub outside: Option<OutsideHealth>,
+}
+
+/// How a service is that has copies of large face sets, as this node sees it. Sets that are not there go on without it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutsideHealth {
+    /// Its name, for people.
+    pub name: &'static str,
+    /// Why it cannot be used; `None` while it answers.
+    pub trouble: Option<OutsideTrouble>,
+    /// Face sets that are there, or on their way.
+    pub n_sets: u64,
+    /// Of those, the ones that are still being copied there for the first time, and searched in the nodes meanwhile.
+    pub n_sets_moving: u64,
+    /// Those that are copied anew, whose searches are refused meanwhile.
+    pub n_sets_refused: u64,
+    /// Commits that it does not have yet.
+    pub n_commits_behind: u64,
+    /// Faces of those sets that have changed and that it does not have yet, as far as this node keeps them in memory.
+    pub n_faces_behind: u64,
+}
+
+/// See [`OutsideHealth`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutsideTrouble {
+    /// Since when.
+    pub since: TimestampMs,
+    /// What it says, or that it does not answer, for people.
+    pub why: String,
+    /// What is to be changed, where it does not pass by itself.
+    pub cure: Option<&'static str>,
 }
 
 /// The truth: face sets, persons and faces of every tenant. See the module's page for what a write promises.

@@ -127,6 +127,9 @@ pub(crate) async fn run(args: DoctorArgs, config: &Config, resolved: &RawConfig)
             store(&mut found, config, &data, presence, args.quick).await;
         }
     }
+    if !args.quick {
+        milvus(&mut found, config).await;
+    }
     packs(&mut found, config, args.quick);
     programs(&mut found, config).await;
     let worst = [State::Fail, State::Warn].into_iter().find(|state| found.0.iter().any(|line| line.state == *state));
@@ -433,6 +436,53 @@ async fn running(found: &mut Findings, config: &Config, resolved: &RawConfig) {
     }
 }
 
+/// Whether the Milvus that is set answers from here, and takes us.
+async fn milvus(found: &mut Findings, config: &Config) {
+    if config.milvus.url.is_none() {
+        return;
+    }
+    let cure = "start it, or correct `milvus.url`; searches in face sets that are there are refused meanwhile";
+    match crate::milvus::probe(config).await {
+        Ok(version) => {
+            found.ok("milvus", format_args!("answers (version {version}), takes the password and has the database"))
+        }
+        Err(error) => {
+            let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
+            found.fail("milvus", format_args!("{}{why}", error.message()), error.hint().unwrap_or(cure));
+        }
+    }
+}
+
+/// What the running server says of Milvus.
+fn served_in_milvus(found: &mut Findings, metrics: &str) {
+    let number = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.parse::<u64>().ok())
+    };
+    let Some(is_up) = number("likeness_milvus_up") else { return };
+    let of = |name: &str| number(name).unwrap_or_default();
+    let says = format!(
+        "{} there; {} in {} wait for it",
+        counted(of("likeness_milvus_face_sets"), "face set"),
+        counted(of("likeness_milvus_faces_behind"), "changed face"),
+        counted(of("likeness_milvus_commits_behind"), "commit")
+    );
+    let n_refused = of("likeness_milvus_face_sets_refused");
+    match (is_up, n_refused) {
+        (0, _) => found.fail(
+            "in milvus",
+            format_args!("the server cannot use Milvus, so searches in its face sets are refused: {says}"),
+            "`/likeness/v1/status` and the server's log say why",
+        ),
+        (_, 1..) => found.warn(
+            "in milvus",
+            format_args!("{} copied to it anew and refused meanwhile: {says}", counted(n_refused, "face set")),
+            "wait; `likeness milvus check` shows how far it is",
+        ),
+        _ => found.ok("in milvus", says),
+    }
+}
+
 /// How the process of a server is confined, where this user may see that.
 fn sandbox(found: &mut Findings, pid: i32) {
     let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return };
@@ -497,7 +547,9 @@ async fn store(found: &mut Findings, config: &Config, data: &Path, presence: Pre
         found.fail("store", report.problems.join("; "), cure);
     }
     if let Some(metrics) = connection.ask_server("/metrics").await {
-        writes(found, &String::from_utf8_lossy(&metrics));
+        let metrics = String::from_utf8_lossy(&metrics);
+        writes(found, &metrics);
+        served_in_milvus(found, &metrics);
     }
     if let Some(checked) = connection.ask_server(index_check::PATH).await {
         index(found, &checked);

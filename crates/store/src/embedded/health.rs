@@ -217,6 +217,7 @@ impl Health {
             n_other_damage: locked(&self.other_damage).len() as u64,
             n_losses: locked(&self.losses).n_known(),
             scrub: None,
+            outside: None,
         }
     }
 }

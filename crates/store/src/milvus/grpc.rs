@@ -33,21 +33,71 @@ pub(super) enum Fault {
     Away(String),
     /// Milvus does not do this: the code and reason it gives.
     Refused { code: i32, reason: String },
+    /// No connection can be made the way it is set: what TLS found.
+    Unfit(String),
 }
 
 impl Fault {
-    /// For callers of the index: all of them may try again, as an index is filled anew when it has to be.
+    /// For callers of the index: their questions are fine, so all of them may come again, and are told where that is of use.
     pub(super) fn into_error(self, doing: &str) -> Error {
-        match self {
-            Self::Away(why) => {
-                let message = format!("cannot {doing}: Milvus does not answer, try again in a moment");
-                Error::new(Kind::Overloaded, message).with_source(why)
-            }
-            Self::Refused { code, reason } => {
-                let message = format!("cannot {doing}: Milvus refuses it, try again in a moment");
-                Error::new(Kind::Overloaded, message).with_source(format!("{reason} (code {code})"))
-            }
+        let (why, is_passing) = (self.why(), self.is_passing());
+        let what = match (&self, is_passing) {
+            (Self::Away(_), _) => "Milvus does not answer, try again in a moment",
+            (_, true) => "Milvus refuses it, try again in a moment",
+            (Self::Unfit(_), false) => "no connection to Milvus can be made the way it is set",
+            (Self::Refused { .. }, false) => "Milvus refuses it, which does not pass by itself",
+        };
+        Error::new(Kind::Overloaded, format!("cannot {doing}: {what}")).with_source(why)
+    }
+
+    /// The same for whoever runs the server: with what is to be changed.
+    pub(super) fn for_operator(self, doing: &str) -> Error {
+        let cure = self.cure();
+        let error = self.into_error(doing);
+        match cure {
+            Some(cure) => error.with_hint(cure),
+            None => error,
         }
+    }
+
+    /// In words.
+    pub(super) fn why(&self) -> String {
+        match self {
+            Self::Away(why) | Self::Unfit(why) => why.clone(),
+            Self::Refused { code, reason } => format!("{reason} (code {code})"),
+        }
+    }
+
+    /// Whether it may be over in a moment without anybody doing anything.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::Away(_)) || self.is_missing_collection()
+    }
+
+    /// What is to be changed, where it does not pass by itself.
+    pub(super) fn cure(&self) -> Option<&'static str> {
+        if self.is_passing() {
+            return None;
+        }
+        let why = self.why().to_lowercase();
+        let has = |words: &[&str]| words.iter().any(|word| why.contains(word));
+        Some(match self {
+            Self::Unfit(_) if has(&["corrupt message", "wrong version"]) => {
+                "there is no TLS behind that address: write `http://` in `milvus.url`, or another port"
+            }
+            Self::Unfit(_) if has(&["expired", "not valid yet", "notvalidyet"]) => {
+                "renew the certificate of Milvus, or set the clock"
+            }
+            Self::Unfit(_) if has(&["for name", "notvalidforname"]) => {
+                "write a name in `milvus.url` that the certificate of Milvus has"
+            }
+            Self::Unfit(_) => "name the file with the certificate of its authority in `milvus.ca_file`",
+            Self::Refused { .. } if is_of_database(&why) => {
+                "make that database in Milvus, or correct `milvus.database`"
+            }
+            Self::Refused { code: PERMISSION_DENIED | UNAUTHENTICATED, .. } => OF_TOKEN,
+            Self::Refused { .. } if has(&["auth", "permission", "privilege"]) => OF_TOKEN,
+            _ => "look into the log of Milvus",
+        })
     }
 
     /// Milvus does not have such a collection, or not in memory: it was dropped or released by somebody else.
@@ -56,6 +106,18 @@ impl Fault {
         const NOT_LOADED: i32 = 101;
         matches!(self, Self::Refused { code: NOT_FOUND | NOT_LOADED, .. })
     }
+}
+
+/// Statuses of gRPC.
+const PERMISSION_DENIED: i32 = 7;
+const UNAUTHENTICATED: i32 = 16;
+
+/// What cures a wrong password, or one without rights.
+const OF_TOKEN: &str = "correct the `user:password` in the file of `milvus.token_file` (or LIKENESS_MILVUS_TOKEN), or what that user may do";
+
+/// Whether Milvus says that it has no such database: its versions have several codes for that, and one for everything.
+fn is_of_database(reason: &str) -> bool {
+    reason.contains("database") && (reason.contains("not exist") || reason.contains("not found"))
 }
 
 /// Result of every call.
@@ -188,7 +250,8 @@ impl Channel {
                 let code = if status.code != 0 { status.code } else { status.error_code };
                 // The server is starting, or its own parts are not connected yet.
                 const NOT_READY: [i32; 4] = [1, 2, 4, 8];
-                if status.retriable || NOT_READY.contains(&status.code) {
+                let is_final = is_of_database(&status.reason.to_lowercase());
+                if !is_final && (status.retriable || NOT_READY.contains(&status.code)) {
                     return Err(Fault::Away(format!("{method}: {} (code {code})", status.reason)));
                 }
                 Err(Fault::Refused { code, reason: format!("{method}: {}", status.reason) })
@@ -257,15 +320,23 @@ impl Channel {
             }
         }
         *connected = None;
-        let away = |error: std::io::Error| Fault::Away(format!("cannot connect to {}: {error}", self.address.shown()));
+        // The address is not said: whoever may not know it is told why, too.
+        let away = |error: std::io::Error| Fault::Away(format!("cannot connect: {error}"));
         let socket = TcpStream::connect((self.address.host.as_str(), self.address.port)).await.map_err(away)?;
         socket.set_nodelay(true).map_err(away)?;
         let sender = match &self.address.tls {
             None => handshake(socket).await,
             Some(config) => {
                 let name = ServerName::try_from(self.address.host.clone())
-                    .map_err(|error| away(std::io::Error::other(error)))?;
-                let socket = TlsConnector::from(Arc::clone(config)).connect(name, socket).await.map_err(away)?;
+                    .map_err(|error| Fault::Unfit(format!("TLS: no certificate is for names like that: {error}")))?;
+                let secured = TlsConnector::from(Arc::clone(config)).connect(name, socket).await;
+                let socket = secured.map_err(|error| {
+                    let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<tokio_rustls::rustls::Error>());
+                    match of_tls {
+                        Some(found) => Fault::Unfit(format!("TLS: {found}")),
+                        None => away(error),
+                    }
+                })?;
                 handshake(socket).await
             }
         };

@@ -56,7 +56,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use std::time::{Duration, Instant};
 
 use likeness_domain::filter::Filter;
-use likeness_domain::ports::{GalleryChange, GallerySearch, Hit, Pending, VectorIndex};
+use likeness_domain::ports::{GalleryChange, GallerySearch, Hit, KeptRows, Pending, VectorIndex};
 use likeness_domain::types::{FaceSetId, PackId, Revision};
 use likeness_domain::{Error, Kind, Result};
 use tokio::runtime::Handle;
@@ -141,6 +141,38 @@ impl Differences {
     }
 }
 
+/// How it is about Milvus, as a node knows it.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// Why Milvus cannot be used; `None` while it answers.
+    pub trouble: Option<Trouble>,
+    /// Face sets that are in Milvus, or on their way.
+    pub n_sets: usize,
+    /// Of those, the ones that are copied for the first time.
+    pub n_sets_moving: usize,
+    /// Those that are copied anew, or will be.
+    pub n_sets_refused: usize,
+    /// Commits that Milvus does not have yet.
+    pub n_commits_behind: u64,
+    /// Changed faces that it does not have yet, as far as they are in this node's memory.
+    pub n_faces_behind: usize,
+}
+
+/// Why Milvus cannot be used, and since when.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    /// When that was found.
+    pub since: Instant,
+    /// What it says, or that it does not answer.
+    pub why: String,
+    /// What is to be changed, where it does not pass by itself.
+    pub cure: Option<&'static str>,
+}
+
+/// The name of a collection that there is not: whoever asks for it learns whether Milvus answers, and whether it takes the
+/// password and has the database.
+const NO_COLLECTION: &str = "likeness_is_there";
+
 /// What this node knows.
 #[derive(Default)]
 struct State {
@@ -191,6 +223,8 @@ struct Shared {
     /// When it was looked last whether the collections are there.
     looked_at: Mutex<Option<Instant>>,
     flushes: Mutex<Flushes>,
+    /// Why Milvus could not be used when it was asked last, and when that was.
+    trouble: Mutex<(Option<Trouble>, Option<Instant>)>,
 }
 
 /// What is known of Milvus' files.
@@ -206,6 +240,38 @@ struct Flushes {
 }
 
 impl Shared {
+    /// Finds out now and then whether Milvus answers, which a node that does not write to it would not notice; at once with
+    /// `is_due`.
+    async fn look(&self, is_due: bool) {
+        {
+            let mut found = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+            let pause = if found.0.is_some() { RETRY_PAUSE } else { self.settings.look_every.max(RETRY_PAUSE) };
+            if !is_due && found.1.is_some_and(|at| at.elapsed() < pause) {
+                return;
+            }
+            found.1 = Some(Instant::now());
+        }
+        let fault = self.client.has(NO_COLLECTION).await.err();
+        let milvus = self.client.address();
+        let mut found = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = found.0.take();
+        let Some(fault) = fault else {
+            if before.is_some() {
+                tracing::info!(?milvus, "Milvus answers again");
+            }
+            return;
+        };
+        let (why, cure) = (fault.why(), fault.cure());
+        if before.as_ref().is_none_or(|before| before.cure != cure) {
+            match cure {
+                Some(cure) => tracing::error!(?milvus, why, hint = cure, "Milvus cannot be used the way it is set"),
+                None => tracing::warn!(?milvus, why, "Milvus does not answer, searches in its face sets are refused"),
+            }
+        }
+        let since = before.map_or_else(Instant::now, |before| before.since);
+        found.0 = Some(Trouble { since, why, cure });
+    }
+
     fn state(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -229,6 +295,20 @@ impl Shared {
             true => outbox.flushed,
             false => outbox.position,
         }
+    }
+
+    /// For whoever has the turn: what comes from now on fills the index, but for sets that are in Milvus.
+    async fn begin_filling(&self) -> Result<()> {
+        {
+            let mut state = self.state_mut();
+            state.is_filling = true;
+            state.packs.clear();
+            state.left_out.clear();
+            state.tails.clear();
+        }
+        // It has to be known which sets are not to be filled.
+        let loaded = self.load().await?;
+        self.adopt(loaded).await
     }
 
     async fn load(&self) -> Result<(Outbox, Vec<LargeSet>)> {
@@ -362,6 +442,7 @@ impl MilvusIndex {
                 n_at_marks: None,
                 copied: HashMap::new(),
             }),
+            trouble: Mutex::default(),
         };
         Self { shared: Arc::new(shared), runtime }
     }
@@ -379,8 +460,9 @@ impl MilvusIndex {
 
     /// Steps until it is dropped, whatever happens to Milvus and the store meanwhile.
     pub async fn run(self: Arc<Self>) {
-        let mut is_well = true;
+        let (mut is_well, mut is_due) = (true, true);
         loop {
+            self.shared.look(std::mem::take(&mut is_due)).await;
             let pause = match self.step().await {
                 Ok(true) => continue,
                 Ok(false) => {
@@ -390,9 +472,11 @@ impl MilvusIndex {
                     REST
                 }
                 Err(error) => {
+                    is_due = true;
                     if std::mem::replace(&mut is_well, false) {
                         let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                        tracing::warn!(milvus = ?self.shared.client.address(), %error, why, "Milvus is not written to, it is tried again");
+                        let hint = error.hint();
+                        tracing::warn!(milvus = ?self.shared.client.address(), %error, why, hint, "Milvus is not written to, it is tried again");
                     }
                     // What others have done is worth knowing all the same.
                     let _ = self.shared.refresh().await;
@@ -403,6 +487,23 @@ impl MilvusIndex {
             if !is_well {
                 tokio::time::sleep(pause).await;
             }
+        }
+    }
+
+    /// How it is, as far as this node knows without asking anybody.
+    pub fn health(&self) -> Health {
+        let trouble = self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).0.clone();
+        let state = self.shared.state();
+        let outbox = &state.outbox;
+        let is_refused = |face_set: &FaceSetId, stage| stage == Stage::Refilling || outbox.rebuilds.contains(face_set);
+        let n_behind = state.at.0.saturating_sub(outbox.position.revision.0);
+        Health {
+            trouble,
+            n_sets: outbox.sets.len(),
+            n_sets_moving: outbox.sets.values().filter(|set| set.stage == Stage::Filling).count(),
+            n_sets_refused: outbox.sets.iter().filter(|(face_set, set)| is_refused(face_set, set.stage)).count(),
+            n_commits_behind: if outbox.sets.is_empty() { 0 } else { n_behind },
+            n_faces_behind: state.tails.values().map(Tail::n_rows).sum(),
         }
     }
 
@@ -449,20 +550,21 @@ impl VectorIndex for MilvusIndex {
         self.shared.inner.revision()
     }
 
+    fn reopen(&self, library: [u8; 16], opened: Vec<GalleryChange>) -> Pending<'_, Option<KeptRows>> {
+        Box::pin(async move {
+            let _turn = self.shared.turn.lock().await;
+            self.shared.begin_filling().await?;
+            // Rows of sets that are in Milvus by now are dropped, those of sets that come back are missed and read.
+            let opened = self.shared.record(Revision(0), opened);
+            self.shared.inner.reopen(library, opened).await
+        })
+    }
+
     fn restart(&self) -> Pending<'_, ()> {
         Box::pin(async move {
             let _turn = self.shared.turn.lock().await;
             self.shared.inner.restart().await?;
-            {
-                let mut state = self.shared.state_mut();
-                state.is_filling = true;
-                state.packs.clear();
-                state.left_out.clear();
-                state.tails.clear();
-            }
-            // It has to be known which sets are not to be filled.
-            let loaded = self.shared.load().await?;
-            self.shared.adopt(loaded).await
+            self.shared.begin_filling().await
         })
     }
 
@@ -510,5 +612,13 @@ impl VectorIndex for MilvusIndex {
 /// The version of the Milvus at that address. [`Kind::Overloaded`] if it cannot be asked.
 pub async fn version(address: Address) -> Result<String> {
     let client = Client::new(address, String::new(), Duration::from_secs(2));
-    client.version().await.map_err(|fault| fault.into_error("ask Milvus for its version"))
+    client.version().await.map_err(|fault| fault.for_operator("ask Milvus for its version"))
+}
+
+/// The same of a Milvus that is to be used: it takes the password, and has the database.
+pub async fn probe(settings: &Settings) -> Result<String> {
+    let client = Client::new(settings.address.clone(), settings.database.clone(), settings.deadline);
+    let version = client.version().await.map_err(|fault| fault.for_operator("ask Milvus for its version"))?;
+    client.has(NO_COLLECTION).await.map_err(|fault| fault.for_operator("look for collections"))?;
+    Ok(version)
 }

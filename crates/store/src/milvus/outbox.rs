@@ -227,7 +227,7 @@ impl Shared {
         let mut has_changed = false;
         for (pack, n_numbers) in used {
             let name = collection_of(&outbox.name, &pack, n_numbers);
-            if self.client.has(&name).await.map_err(|fault| fault.into_error("look for the collections"))? {
+            if self.client.has(&name).await.map_err(|fault| fault.for_operator("look for the collections"))? {
                 continue;
             }
             self.client.forget(&name).await;
@@ -392,7 +392,7 @@ impl Shared {
         if set.n_numbers > 0 {
             let name = collection_of(&outbox.name, &set.pack, set.n_numbers);
             let is_indexed = self.client.is_indexed(&name).await;
-            if !is_indexed.map_err(|fault| fault.into_error("look whether the index is made"))? {
+            if !is_indexed.map_err(|fault| fault.for_operator("look whether the index is made"))? {
                 return Ok(false);
             }
         }
@@ -431,7 +431,7 @@ impl Shared {
             }
             self.client.put(&name, rows).await
         };
-        let seen = written.await.map_err(|fault| fault.into_error("write to Milvus"))?;
+        let seen = written.await.map_err(|fault| fault.for_operator("write to Milvus"))?;
         outbox.seen = outbox.seen.max(seen);
         Ok(())
     }
@@ -446,14 +446,14 @@ impl Shared {
             }
             Ok(())
         };
-        deleted.await.map_err(|fault: Fault| fault.into_error("delete from Milvus"))
+        deleted.await.map_err(|fault: Fault| fault.for_operator("delete from Milvus"))
     }
 
     /// Deletes every row of a set.
     async fn empty(&self, outbox: &Outbox, face_set: FaceSetId) -> Result<()> {
         let Some(set) = outbox.sets.get(&face_set).filter(|set| set.n_numbers > 0) else { return Ok(()) };
         let name = collection_of(&outbox.name, &set.pack, set.n_numbers);
-        let away = |fault: Fault| fault.into_error("empty a face set in Milvus");
+        let away = |fault: Fault| fault.for_operator("empty a face set in Milvus");
         self.client.ensure(&name, set.n_numbers).await.map_err(away)?;
         loop {
             let expr = format!("{} == {}", field::FACE_SET, face_set.get());
@@ -529,7 +529,7 @@ impl Shared {
                 false => Ok(Vec::new()),
             }
         };
-        let rows = listed.await.map_err(|fault: Fault| fault.into_error("compare with Milvus"))?;
+        let rows = listed.await.map_err(|fault: Fault| fault.for_operator("compare with Milvus"))?;
         Ok(rows.into_iter().collect())
     }
 

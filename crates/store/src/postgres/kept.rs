@@ -141,7 +141,8 @@ pub(super) async fn reopen(
     index.resume(position.revision).await?;
     // Nobody searches yet: the store is being opened.
     let mut n_rows = 0;
-    for set in sets {
+    // What is searched elsewhere is not among the index's own rows.
+    for set in sets.iter().filter(|set| !index.is_elsewhere(set.id)) {
         match compared(session, set, index).await? {
             Some(n) => n_rows += n,
             None => return unusable("it does not show the faces that the database has"),

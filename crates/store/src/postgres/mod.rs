@@ -55,6 +55,8 @@ use likeness_domain::ports::{
     Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary, RecordPage,
     ReportProgress, STEPS, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
+#[cfg(feature = "milvus")]
+use likeness_domain::ports::{OutsideHealth, OutsideTrouble};
 use likeness_domain::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch,
     FaceSetSummary, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Revision,
@@ -132,6 +134,7 @@ struct Shared {
     database: Arc<Database>,
     follower: Follower,
     index: Arc<dyn VectorIndex>,
+    outside: Outside,
     clock: Arc<dyn Clock>,
     settings: Settings,
     /// A number of this server among those of the database.
@@ -311,8 +314,8 @@ impl PostgresStore {
     }
 
     /// The same for a server, whose index keeps its rows in `folder`: where they are of a state that the database has had,
-    /// a start takes what came since from the record of commits instead of reading every face. With Milvus it reads those
-    /// that are not there.
+    /// a start takes what came since from the record of commits instead of reading every face. Of sets in Milvus it keeps
+    /// and reads none.
     pub fn open_in(
         folder: &Path,
         address: Address,
@@ -506,6 +509,12 @@ struct Beside {
     folder: Option<PathBuf>,
 }
 
+/// The index that has large sets in Milvus, if there is one.
+#[cfg(feature = "milvus")]
+type Outside = Option<Arc<crate::milvus::MilvusIndex>>;
+#[cfg(not(feature = "milvus"))]
+type Outside = Option<std::convert::Infallible>;
+
 /// The index, with Milvus before it if there is one, which is written to from then on.
 #[cfg(feature = "milvus")]
 async fn with_milvus(
@@ -513,12 +522,39 @@ async fn with_milvus(
     index: Arc<dyn VectorIndex>,
     settings: &Settings,
     milvus: Option<Milvus>,
-) -> Answer<Arc<dyn VectorIndex>> {
-    let Some(milvus) = milvus else { return Ok(index) };
+) -> Answer<(Arc<dyn VectorIndex>, Outside)> {
+    let Some(milvus) = milvus else { return Ok((index, None)) };
     let truth = Arc::new(milvus::MilvusTruth::open(Arc::clone(database), settings.statement_timeout).await?);
     let index = Arc::new(crate::milvus::MilvusIndex::new(index, truth, milvus, tokio::runtime::Handle::current()));
     tokio::spawn(Arc::clone(&index).run());
-    Ok(index)
+    Ok((Arc::clone(&index) as _, Some(index)))
+}
+
+/// How the service is in which large sets are searched.
+#[cfg(feature = "milvus")]
+fn outside_health(shared: &Shared) -> Option<OutsideHealth> {
+    let health = shared.outside.as_ref()?.health();
+    let now = shared.clock.now().0;
+    let since = |at: Instant| TimestampMs(now - i64::try_from(at.elapsed().as_millis()).unwrap_or(now));
+    Some(OutsideHealth {
+        name: "Milvus",
+        trouble: health.trouble.map(|found| OutsideTrouble {
+            since: since(found.since),
+            why: found.why,
+            cure: found.cure,
+        }),
+        n_sets: health.n_sets as u64,
+        n_sets_moving: health.n_sets_moving as u64,
+        n_sets_refused: health.n_sets_refused as u64,
+        n_commits_behind: health.n_commits_behind,
+        n_faces_behind: health.n_faces_behind as u64,
+    })
+}
+
+#[cfg(not(feature = "milvus"))]
+fn outside_health(shared: &Shared) -> Option<likeness_domain::ports::OutsideHealth> {
+    let _ = &shared.outside;
+    None
 }
 
 #[cfg(not(feature = "milvus"))]
@@ -527,8 +563,8 @@ async fn with_milvus(
     index: Arc<dyn VectorIndex>,
     _: &Settings,
     _: Option<Milvus>,
-) -> Answer<Arc<dyn VectorIndex>> {
-    Ok(index)
+) -> Answer<(Arc<dyn VectorIndex>, Outside)> {
+    Ok((index, None))
 }
 
 /// Opens the database and starts what goes on beside the calls.
@@ -545,13 +581,14 @@ async fn start(
     schema::migrate(&session).await?;
     let node = session.one("SELECT (random() * 2147483646)::int4", &[]).await?.try_get(0)?;
     drop(session);
-    let index = with_milvus(&database, index, &settings, milvus).await?;
+    let (index, outside) = with_milvus(&database, index, &settings, milvus).await?;
     let (follower, questions) =
         Follower::new(Arc::clone(&index), kept::note_in(folder.as_deref())?, settings.waiting_max);
     let shared = Arc::new(Shared {
         database,
         follower,
         index,
+        outside,
         clock,
         settings,
         node,
@@ -874,7 +911,11 @@ impl GalleryStore for PostgresStore {
 
     fn health(&self) -> StoreHealth {
         let behind = || (!self.shared.follower.is_caught_up()).then(|| "the index is behind the database".to_owned());
-        StoreHealth { write_failure: self.shared.database.trouble().or_else(behind), ..StoreHealth::default() }
+        StoreHealth {
+            write_failure: self.shared.database.trouble().or_else(behind),
+            outside: outside_health(&self.shared),
+            ..StoreHealth::default()
+        }
     }
 
     fn probe_writes(&self) -> Pending<'_, ()> {

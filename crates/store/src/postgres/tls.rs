@@ -38,8 +38,8 @@ pub(crate) fn client_config(
                 let message = format!("`{called}` {}: {why}, expected certificates in PEM", path.display());
                 Error::new(Kind::InvalidArgument, message).with_field(setting)
             };
-            let certificates = CertificateDer::pem_file_iter(path).map_err(|error| refused(error.to_string()))?;
-            for certificate in certificates {
+            let pem = pem_of(path).map_err(|error| refused(error.to_string()))?;
+            for certificate in CertificateDer::pem_slice_iter(&pem) {
                 let certificate = certificate.map_err(|error| refused(error.to_string()))?;
                 roots.add(certificate).map_err(|error| refused(error.to_string()))?;
             }
@@ -57,6 +57,18 @@ pub(crate) fn client_config(
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::internal("cannot set up TLS", error))
         .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The bytes of a file with certificates, which is no longer than those are.
+fn pem_of(path: &Path) -> io::Result<Vec<u8>> {
+    // All authorities of a machine are a quarter of that.
+    const BYTES_MAX: u64 = 1 << 20;
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(std::fs::File::open(path)?, BYTES_MAX + 1), &mut bytes)?;
+    match bytes.len() as u64 > BYTES_MAX {
+        true => Err(io::Error::other(format!("it is longer than {BYTES_MAX} bytes"))),
+        false => Ok(bytes),
+    }
 }
 
 /// Makes one connection's TLS.

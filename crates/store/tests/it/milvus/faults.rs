@@ -264,6 +264,43 @@ fn what_hangs_or_talks_nonsense_is_away() {
     }
 }
 
+/// What does not pass by itself says what is to be changed, and not to try again.
+#[test]
+fn what_is_set_wrongly_is_told_apart_from_what_is_away() {
+    use likeness_store::milvus::{Address, probe};
+    if !server::is_installed() {
+        return;
+    }
+    let (server, runtime) = (Server::start(Variety::Lite), runtime());
+    let right = settings(&server, 1);
+    let ask = |settings: &Settings| runtime.block_on(probe(settings));
+    ask(&right).unwrap();
+    let no_database = Settings { database: "nodb".to_owned(), ..right.clone() };
+    let with_tls = server.url().replace("http://", "https://");
+    let with_tls = Settings { address: Address::parse(&with_tls, None, None).unwrap(), ..right.clone() };
+    for (settings, cure) in [(&no_database, "`milvus.database`"), (&with_tls, "`http://`")] {
+        let refused = ask(settings).unwrap_err();
+        assert!(refused.hint().is_some_and(|hint| hint.contains(cure)), "{refused:?}");
+        assert!(!refused.message().contains("try again"), "{refused:?}");
+    }
+    server.kill();
+    let refused = ask(&right).unwrap_err();
+    assert!(refused.hint().is_none() && refused.message().contains("try again"), "{refused:?}");
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(!why.contains("127.0.0.1"), "whoever asks whether the server is ready is told why: {why}");
+}
+
+/// A device without an end in place of a file.
+#[test]
+fn a_file_without_an_end_is_refused() {
+    let endless = std::path::Path::new("/dev/zero");
+    let refused = likeness_store::milvus::Address::parse("https://a", None, Some(endless)).unwrap_err();
+    assert!(refused.message().contains("it is longer than"), "{refused:?}");
+    let of_database = format!("postgres://a@b/c?sslrootcert={}", endless.display());
+    let refused = likeness_store::postgres::Address::parse(&of_database, None).unwrap_err();
+    assert!(refused.message().contains("it is longer than"), "{refused:?}");
+}
+
 #[test]
 fn addresses_with_passwords_or_paths_are_refused() {
     for address in ["milvus:19530", "ftp://a", "http://", "http://a:b@c", "http://a/b", "http://a?b", "http://a b"] {

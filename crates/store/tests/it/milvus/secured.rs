@@ -36,17 +36,20 @@ fn a_milvus_with_tls_and_a_password_is_used_and_nothing_less_gets_in() {
     server::make_certificate(&other, &other.with_extension("key"));
     let plain = server.address().shown().replace("https://", "http://");
     let plain = likeness_store::milvus::Address::parse(&plain, Some("root:Milvus"), None).unwrap();
-    for (address, why) in [
-        (server.address_with(Some("root:Milvus"), None), "certificate"),
-        (server.address_with(Some("root:Milvus"), Some(&other)), "certificate"),
-        (server.address_with(Some("root:s3cret"), Some(&certificate)), "auth check"),
-        (server.address_with(None, Some(&certificate)), "missing authorization"),
-        (plain, "HasCollection"),
+    for (address, why, cure) in [
+        (server.address_with(Some("root:Milvus"), None), "certificate", Some("`milvus.ca_file`")),
+        (server.address_with(Some("root:Milvus"), Some(&other)), "certificate", Some("`milvus.ca_file`")),
+        (server.address_with(Some("root:s3cret"), Some(&certificate)), "auth check", Some("`milvus.token_file`")),
+        (server.address_with(None, Some(&certificate)), "missing authorization", Some("`milvus.token_file`")),
+        (plain, "HasCollection", None),
     ] {
         let refused = runtime.block_on(async { first_step(address).await.unwrap_err() });
         assert_eq!(refused.kind(), Kind::Overloaded, "{refused:?}");
         let said = whole(&refused);
         assert!(said.contains(why), "{said}");
+        // What does not pass by itself says what is to be changed, and not to try again.
+        assert_eq!(said.contains("try again"), cure.is_none(), "{said}");
+        assert_eq!(refused.hint().map(|hint| hint.contains(cure.unwrap())), cure.map(|_| true), "{refused:?}");
         assert!(!said.contains("s3cret") && !said.contains("root:"), "{said}");
     }
     for file in ["server.key", "no such file"] {

@@ -18,7 +18,7 @@ use super::server;
 use crate::milvus::server as milvus_server;
 use crate::milvus::server::Variety;
 
-const FROM_FACES: u64 = 40;
+pub(crate) const FROM_FACES: u64 = 40;
 
 struct Node {
     store: PostgresStore,
@@ -27,7 +27,7 @@ struct Node {
     plain: Arc<BruteForceIndex>,
 }
 
-fn settings(server: &milvus_server::Server) -> milvus::Settings {
+pub(crate) fn settings(server: &milvus_server::Server) -> milvus::Settings {
     milvus::Settings {
         from_faces: FROM_FACES,
         look_every: Duration::from_millis(100),
@@ -208,11 +208,30 @@ fn a_server_starts_and_writes_without_milvus() {
         b.delete(set, 3).await;
         assert!(b.finds(small, 9002).await);
         assert_eq!(b.index.search(looking_for(set, 100)).await.unwrap_err().kind(), Kind::Overloaded);
+        // It is told by a node that reads only, too, and how much waits.
+        let told = |node: &Node| node.store.health().outside.unwrap();
+        let c = Node::open(server, &database, &milvus);
+        for node in [&b, &c] {
+            node.index.search(looking_for(small, 1)).await.unwrap();
+            let health = told(node);
+            let trouble = health.trouble.unwrap();
+            assert!(trouble.cure.is_none(), "it may pass by itself: {trouble:?}");
+            assert_eq!((health.n_sets, health.n_sets_refused), (1, 0));
+            assert!(health.n_commits_behind >= 2, "{}", health.n_commits_behind);
+            assert!(node.store.health().write_failure.is_none());
+        }
+        assert_eq!(told(&b).n_faces_behind, 11);
         milvus.run();
         let started = Instant::now();
         while b.index.search(looking_for(set, 1)).await.is_err() {
             assert!(started.elapsed() < PATIENCE, "Milvus is back");
         }
         assert!(b.finds(set, 100).await && b.finds(set, 1).await && !b.finds(set, 3).await);
+        for node in [&b, &c] {
+            while told(node).trouble.is_some() || told(node).n_commits_behind > 0 {
+                assert!(started.elapsed() < PATIENCE, "Milvus is back: {:?}", told(node));
+                node.store.tenants().await.unwrap();
+            }
+        }
     });
 }

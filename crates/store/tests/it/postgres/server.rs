@@ -16,6 +16,7 @@ use likeness_store::postgres::Address;
 const BIN_VARIABLE: &str = "LIKENESS_TEST_POSTGRES";
 
 /// The name of a server's socket in its folder.
+#[cfg(feature = "milvus")]
 pub(crate) const SOCKET: &str = ".s.PGSQL.5432";
 
 /// Where the programs are, of the newest version that is installed; `None` if there is none.
@@ -245,6 +246,7 @@ impl Server {
     }
 
     /// Where its socket is.
+    #[cfg(feature = "milvus")]
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.join(SOCKET)
     }

@@ -11,7 +11,7 @@ use likeness_domain::ports::{
 use likeness_domain::types::{FaceId, FaceOwner, FaceSetId, Revision};
 use likeness_store::conformance::samples::*;
 use likeness_store::index::{FlatIndex, FlatOptions};
-use likeness_store::postgres::{PostgresStore, Settings};
+use likeness_store::postgres::{Milvus, PostgresStore, Settings};
 
 use super::nodes::{looking_for, runtime};
 use super::server::{self, Server};
@@ -70,12 +70,17 @@ struct Node {
 
 impl Node {
     fn open(server: &Server, database: &str, folder: &Path) -> Self {
+        Self::open_with(server, database, folder, None)
+    }
+
+    fn open_with(server: &Server, database: &str, folder: &Path, milvus: Option<Milvus>) -> Self {
         let options = FlatOptions { n_threads: 1, queue_len_max: 64, inline_numbers_max: 0, seed: 1 };
         let inner = FlatIndex::new_in(options, folder).unwrap();
         let watched = Arc::new(Watched { inner, n_restarts: AtomicUsize::new(0), n_puts: AtomicUsize::new(0) });
         let settings = Settings { n_connections: 4, ..Settings::DEFAULT };
         let place = server.place(database);
-        let store = PostgresStore::open_in(folder, place, Arc::clone(&watched) as _, settings, clock(), None).unwrap();
+        let store =
+            PostgresStore::open_in(folder, place, Arc::clone(&watched) as _, settings, clock(), milvus).unwrap();
         let start = (watched.n_restarts.load(Ordering::SeqCst), watched.n_puts.load(Ordering::SeqCst));
         Self { index: store.index(), store, watched: Arc::downgrade(&watched), start }
     }
@@ -192,4 +197,80 @@ fn rows_of_another_history_are_not_taken_over() {
     let a = Node::open(server, &database, here);
     assert_eq!(a.start, (1, 11));
     runtime().block_on(async { assert!(a.shows(set, 100).await && !a.shows(set, 200).await) });
+}
+
+/// Sets in Milvus cost a start nothing, and those beside them are where they were; also where a set has moved meanwhile, either
+/// way.
+#[cfg(feature = "milvus")]
+#[test]
+fn a_node_with_milvus_that_starts_again_reads_only_what_came_since() {
+    use likeness_store::milvus::truth::Place;
+
+    use super::milvus::{FROM_FACES, settings};
+    use super::nodes::PATIENCE;
+    use crate::milvus::server as milvus_server;
+
+    if !server::is_installed() || !milvus_server::is_installed() {
+        return;
+    }
+    let (server, milvus) = (server::shared(), milvus_server::Server::start(milvus_server::Variety::Lite));
+    let (database, folders) = (server.database(), [(); 2].map(|()| tempfile::tempdir().unwrap()));
+    let [here, there] = folders.each_ref().map(|folder| folder.path());
+    let open = |folder| Node::open_with(server, &database, folder, Some(settings(&milvus)));
+    let until_elsewhere = |node: &Node, set| {
+        let started = std::time::Instant::now();
+        while !node.index.is_elsewhere(set) || node.watched.upgrade().unwrap().n_rows(set) > 0 {
+            assert!(started.elapsed() < PATIENCE, "the set is in Milvus");
+            // What the database does lets time pass.
+            runtime().block_on(node.store.face_set(ours(), name("large"))).unwrap();
+        }
+    };
+    let a = open(here);
+    let (small, large) = runtime().block_on(async {
+        let small = a.store.create_face_set(by(ours()), face_set("small"), None).await.unwrap().id;
+        let large = a.store.create_face_set(by(ours()), face_set("large"), None).await.unwrap().id;
+        a.add(small, 9001..9011).await;
+        a.add(large, 1..1 + FROM_FACES).await;
+        (small, large)
+    });
+    until_elsewhere(&a, large);
+    a.close();
+    let b = open(there);
+    assert_eq!(b.start, (1, 10), "its folder is empty, and the large set is none of its business");
+    runtime().block_on(async {
+        b.add(small, 9020..9023).await;
+        b.delete(small, 9001).await;
+        b.add(large, 500..540).await;
+        b.delete(large, 7).await;
+    });
+    let a = open(here);
+    assert_eq!(a.start, (0, 3));
+    runtime().block_on(async {
+        assert!(a.shows(small, 9002).await && a.shows(small, 9021).await && !a.shows(small, 9001).await);
+        assert!(a.shows(large, 3).await && a.shows(large, 501).await && !a.shows(large, 7).await);
+    });
+    // The small one goes to Milvus while this node is away, and the large one comes back.
+    a.close();
+    let beside = runtime().block_on(b.store.milvus(settings(&milvus))).unwrap();
+    runtime().block_on(async {
+        beside.choose(small, Some(Place::Milvus)).await.unwrap();
+        beside.choose(large, Some(Place::Nodes)).await.unwrap();
+    });
+    until_elsewhere(&b, small);
+    let a = open(here);
+    assert_eq!(a.start, (1, FROM_FACES as usize + 39), "the large one is read");
+    runtime().block_on(async {
+        assert!(a.shows(small, 9021).await && !a.shows(small, 9001).await);
+        assert!(a.shows(large, 501).await && !a.shows(large, 7).await);
+    });
+    a.close();
+    let a = open(here);
+    assert_eq!(a.start, (0, 0));
+    runtime().block_on(async {
+        assert!(a.shows(small, 9021).await && a.shows(large, 501).await && !a.shows(large, 7).await);
+        // And it follows from there.
+        b.add(small, 9030..9031).await;
+        b.delete(large, 501).await;
+        assert!(a.shows(small, 9030).await && !a.shows(large, 501).await);
+    });
 }
