@@ -50,7 +50,9 @@ const DRAWN_WITHIN: u64 = 128;
 /// Refuses to write over a file that this program has not drawn, unless that is asked for: scripts draw into the same file again and
 /// again, and a name that was mistyped may be somebody's only picture.
 pub(crate) fn refuse_to_lose(written: &Path, force: bool) -> Result<(), Error> {
-    if force || !written.exists() {
+    // Where nothing stands nothing is lost, and a device or a pipe keeps nothing.
+    let holds = |found: std::fs::Metadata| found.is_file() && found.len() > 0;
+    if force || !std::fs::metadata(written).is_ok_and(holds) {
         return Ok(());
     }
     let mut head = Vec::new();
@@ -64,9 +66,8 @@ pub(crate) fn refuse_to_lose(written: &Path, force: bool) -> Result<(), Error> {
 
 /// The file of a picture with the words in it by which [`refuse_to_lose`] knows it: a text chunk of a PNG, a comment of a JPEG.
 pub(crate) fn drawn(mut file: Vec<u8>) -> Vec<u8> {
-    // Signature and IHDR; start of image.
+    // Signature and IHDR.
     const PNG_HEAD: usize = 8 + 25;
-    const JPEG_HEAD: usize = 2;
     let words = [b"Software\0", DRAWN].concat();
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or_default();
     if file.starts_with(b"\x89PNG") && file.len() > PNG_HEAD {
@@ -76,7 +77,13 @@ pub(crate) fn drawn(mut file: Vec<u8>) -> Vec<u8> {
     } else if file.starts_with(&[0xff, 0xd8]) {
         let length = (length(DRAWN) + 2).to_be_bytes();
         let comment = [[0xff, 0xfe, length[2], length[3]].as_slice(), DRAWN].concat();
-        file.splice(JPEG_HEAD..JPEG_HEAD, comment);
+        // JFIF's own segment has to be the first one.
+        let at = match file.get(2..6) {
+            Some(&[0xff, 0xe0, high, low]) => 4 + usize::from(u16::from_be_bytes([high, low])),
+            _ => 2,
+        };
+        let at = at.min(file.len());
+        file.splice(at..at, comment);
     }
     file
 }
@@ -181,13 +188,18 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let file = scratch.path().join("out");
         refuse_to_lose(&file, false).unwrap();
+        std::fs::write(&file, "").unwrap();
+        refuse_to_lose(&file, false).unwrap();
+        refuse_to_lose(Path::new("/dev/null"), false).unwrap();
         let png = [b"\x89PNG\r\n\x1a\n".as_slice(), &[0; 25], b"rest"].concat();
-        for picture in [png, vec![0xff, 0xd8, 0xff, 0xdb]] {
+        let jfif = [&[0xff, 0xd8, 0xff, 0xe0, 0, 16], b"JFIF\0".as_slice(), &[0; 9], &[0xff, 0xdb]].concat();
+        for picture in [png, jfif, vec![0xff, 0xd8, 0xff, 0xdb]] {
             std::fs::write(&file, &picture).unwrap();
             let refused = refuse_to_lose(&file, false).unwrap_err();
             assert!(refused.message().contains("exists already"), "{refused}");
             refuse_to_lose(&file, true).unwrap();
             let drawn = drawn(picture.clone());
+            assert_eq!(drawn.get(2..4) == Some(&[0xff, 0xe0]), picture.get(2..4) == Some(&[0xff, 0xe0]));
             assert!(drawn.len() > picture.len() && drawn.ends_with(&picture[picture.len() - 2..]));
             std::fs::write(&file, drawn).unwrap();
             refuse_to_lose(&file, false).unwrap();
