@@ -33,14 +33,15 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// At most 172 bytes a face of 128 numbers in a set without custom fields, and 6.5 MB a set: up to 1024 of its last rows keep
-/// their vectors in memory, and of each of the two planes one large page may be nearly empty. So 220 are held from 100,000
-/// faces on. Looked at after each commit, until all tables have grown several times.
+/// At most 211 bytes a face of 128 numbers in a set without persons and custom fields, and 6.5 MB a set: up to 1024 of its
+/// last rows keep their vectors in memory, and of each of the two planes one large page may be nearly empty, as one of
+/// sketches, which the first 98,304 rows do not have. 220 in all are held from 100,000 faces on. Looked at after each commit,
+/// until all tables have grown several times and most rows are of segments with sketches.
 #[test]
-fn a_face_takes_at_most_172_bytes_of_memory_and_a_set_6_and_a_half_megabytes() {
-    const FACE_BYTES_MAX: usize = 172;
+fn a_face_takes_at_most_211_bytes_of_memory_and_a_set_6_and_a_half_megabytes() {
+    const FACE_BYTES_MAX: usize = 211;
     const SET_BYTES_MAX: usize = 6_500_000;
-    fill(160_000, |n_faces, n_bytes| {
+    fill(240_000, |n_faces, n_bytes| {
         let bytes_per_face = n_bytes.saturating_sub(SET_BYTES_MAX) / n_faces;
         assert!(
             bytes_per_face <= FACE_BYTES_MAX,

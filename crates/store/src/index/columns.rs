@@ -8,17 +8,9 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use likeness_domain::filter::Filter;
-use likeness_domain::types::{FaceId, FieldSchema, FieldType, FieldValue, PersonId};
+use likeness_domain::types::{FaceId, FieldSchema, FieldType, FieldValue};
 
 use super::kernel;
-
-/// What a row says besides its vector and its cells.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RowLabel {
-    pub(super) face: FaceId,
-    pub(super) sequence: u64,
-    pub(super) person: Option<PersonId>,
-}
 
 /// Rows of a segment.
 pub(super) const SEGMENT_ROWS: usize = 1024;
@@ -364,19 +356,19 @@ impl Plan {
     }
 
     /// The rows of a segment of `n_rows` rows that pass.
-    pub(super) fn rows(&self, labels: &[RowLabel], columns: &Columns, n_rows: usize) -> Bits {
-        let mut rows = self.raw_rows(labels, columns);
+    pub(super) fn rows(&self, faces: &[FaceId], columns: &Columns, n_rows: usize) -> Bits {
+        let mut rows = self.raw_rows(faces, columns);
         and(&mut rows, &first_rows(n_rows));
         rows
     }
 
     /// Rows beyond the last one have any bit.
-    fn raw_rows(&self, labels: &[RowLabel], columns: &Columns) -> Bits {
+    fn raw_rows(&self, faces: &[FaceId], columns: &Columns) -> Bits {
         match self {
             Plan::Every(parts) => {
                 let mut rows = NO_ROWS.map(|word| !word);
                 for part in parts {
-                    and(&mut rows, &part.raw_rows(labels, columns));
+                    and(&mut rows, &part.raw_rows(faces, columns));
                     if rows == NO_ROWS {
                         break;
                     }
@@ -384,13 +376,13 @@ impl Plan {
                 rows
             }
             Plan::AnyOf(parts) => parts.iter().fold(NO_ROWS, |mut rows, part| {
-                let more = part.raw_rows(labels, columns);
+                let more = part.raw_rows(faces, columns);
                 rows.iter_mut().zip(&more).for_each(|(word, more)| *word |= more);
                 rows
             }),
-            Plan::Not(part) => part.raw_rows(labels, columns).map(|word| !word),
+            Plan::Not(part) => part.raw_rows(faces, columns).map(|word| !word),
             Plan::Nothing => NO_ROWS,
-            Plan::Face(face) => select(labels, |label| label.face.get() == *face),
+            Plan::Face(wanted) => select(faces, |face| face.get() == *wanted),
             Plan::Present { column_idx } => match &columns.0[*column_idx] {
                 Column::Text(codes) => select(codes, |code| code != NO_TEXT),
                 Column::Whole { present, .. } | Column::Real { present, .. } | Column::Boolean { present, .. } => {

@@ -9,13 +9,15 @@ use likeness_domain::filter::Filter;
 use likeness_domain::ports::GalleryEntry;
 use likeness_domain::types::{FaceId, FaceSetId, FieldSchema, PackId};
 
-use super::columns::{Cells, Dictionary, Plan, RowLabel, SEGMENT_ROWS};
-use super::kernel::pages::Arena;
+use super::columns::{Cells, Dictionary, Plan, SEGMENT_ROWS};
+use super::kernel::{self, pages::Arena};
+use super::labels::RowLabel;
 use super::places::Places;
 use super::quantise::RowCodes;
 use super::rotation::Rotation;
 use super::row_file::{Epoch, RowFile, RowFiles};
 use super::segment::{NO_SLOT, NewRow, Segment, SharedSegment};
+use super::sketch::SKETCHED_FROM;
 
 /// A change of one gallery.
 pub(super) enum RowChange {
@@ -264,6 +266,7 @@ impl Gallery {
                 &self.schema,
                 &self.backing.arena,
                 rows.file.clone(),
+                place / SEGMENT_ROWS >= SKETCHED_FROM && kernel::sketch::active().is_some(),
             )));
         }
         let mut segment = segments[place / SEGMENT_ROWS].change();

@@ -34,6 +34,7 @@ mod avx2;
 mod avx512;
 pub mod pages;
 mod scalar;
+pub mod sketch;
 
 use std::ops::Range;
 use std::sync::OnceLock;

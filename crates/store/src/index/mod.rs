@@ -2,7 +2,8 @@
 //!
 //! Start at [`FlatIndex`]. A search is one pass over codes of 4 bits that gives each row an upper bound of its similarity;
 //! a row whose bound can still make it a hit gets a closer one from 4 bits more, and only what is left has its similarity
-//! computed from the f32 vectors. The bounds are proved in `quantise`, so the answer equals computing every similarity
+//! computed from the f32 vectors. In a large gallery of up to 128 numbers a search that is alone reads codes of 3 bits
+//! before. The bounds are proved in `quantise` and `sketch`, so the answer equals computing every similarity
 //! ([`BruteForceIndex`] does just that), in every tie.
 //!
 //! | Part | What it is |
@@ -13,7 +14,8 @@
 //! | `places` | at which place each face is |
 //! | `segment`, `wiped` | rows in contiguous memory, overwritten before it is given back |
 //! | `row_file`, `row_record` | the rows on disk: vectors, and what a restart needs |
-//! | `rotation`, `quantise` | codes and the bounds |
+//! | `rotation`, `quantise`, `sketch` | codes and the bounds |
+//! | `labels` | face, sequence and person of the rows |
 //! | `columns` | values that filters look at, filters over 64 rows at a time |
 //! | `pass`, `best` | one pass for one or many probes; the best rows so far |
 //! | `pool` | threads, bounded queue, questions answered together |
@@ -36,6 +38,7 @@ mod flat;
 mod galleries;
 mod gallery;
 pub mod kernel;
+mod labels;
 mod pass;
 mod places;
 mod pool;
@@ -44,6 +47,7 @@ mod rotation;
 pub mod row_file;
 mod row_record;
 mod segment;
+mod sketch;
 mod state;
 mod wiped;
 

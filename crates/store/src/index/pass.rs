@@ -11,6 +11,10 @@
 //! hundreds of dimensions is a third of all rows, is looked at by those first, a quarter of the memory, and nearly all of
 //! it is excluded.
 //!
+//! Rows with sketches have these looked at first, by a question that is alone: three quarters of the memory of coarse codes,
+//! and a hundredth of the rows left for those. What is left waits until the end of the pass, as below, but for rows that
+//! promise a hit.
+//!
 //! Nor should many fine codes be read, each of which is waited for. What a row must reach grows while the pass goes on, so
 //! of the rows that the bounds so far do not exclude, those are looked at again at once whose codes alone promise a hit:
 //! they make it grow. The others wait until the end, when most of them are excluded without a look.
@@ -25,9 +29,11 @@ use likeness_domain::types::Similarity;
 use super::best::{Best, Ranked};
 use super::columns::{Bits, Plan, SEGMENT_ROWS, bit, first_rows};
 use super::kernel::pages::fetch_ahead;
+use super::kernel::sketch::{SketchKernel, SketchedRow};
 use super::kernel::{self, BatchProbes, BatchScratch, FoundRow, GROUP_ROWS, Kernel, NarrowedRow, RowSizes};
 use super::quantise::ReadyProbe;
-use super::segment::{SharedSegment, VectorBuffer};
+use super::segment::{Segment, SharedSegment, VectorBuffer};
+use super::sketch::SketchedProbe;
 
 /// With at least so many probes to compare with the rows of a segment, unpacking its codes pays.
 const BATCH_MIN: usize = 4;
@@ -111,7 +117,7 @@ impl Asked {
 const DEFERRED_MAX: usize = 8192;
 
 /// Waiting rows whose fine codes are fetched ahead of the row that is looked at: some hundred nanoseconds.
-const DEFERRED_AHEAD: usize = 24;
+const DEFERRED_AHEAD: usize = 48;
 
 /// A row whose bound reached the cutoff, but whose codes of four or five bits promise no hit.
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +127,58 @@ struct Deferred {
     /// Upper bound of its similarity.
     bound: f32,
 }
+
+/// Most rows that wait for a look at their coarse codes until the end of a pass, of each question: 256 KB.
+const SKETCHED_MAX: usize = 65_536;
+
+/// Waiting rows whose coarse codes are fetched ahead of the row that is looked at.
+const SKETCHED_AHEAD: usize = 64;
+
+/// With more than one row in so many left by the sketches of a segment, looking at all its coarse codes is as quick, and
+/// sketches are passed over for the next `PASSED_OVER` segments.
+const SKETCHES_LEAVE: usize = 5;
+
+/// See [`SKETCHES_LEAVE`].
+const PASSED_OVER: usize = 15;
+
+/// What looks at sketches need, and what they have left.
+struct Sketches {
+    kernel: &'static SketchKernel,
+    probe: SketchedProbe,
+    /// Of this cutoff the least value of rows that may reach it, and of those that promise to.
+    cutoff: f32,
+    least: u16,
+    promising_least: u16,
+    /// Rows that their sketches do not exclude, of all segments so far, in the order of these.
+    found: Vec<SketchedRow>,
+    /// Segments with rows that were found, and how many were up to its end.
+    ends: Vec<(u32, u32)>,
+    /// Of the segment looked at last, those that promise a hit, while their coarse codes are fetched from memory.
+    promising: Vec<u16>,
+    promising_segment_idx: usize,
+    /// Segments to be looked at without.
+    n_passed_over: usize,
+}
+
+impl Sketches {
+    fn of(question: &Question) -> Option<Self> {
+        Some(Self {
+            kernel: kernel::sketch::active()?,
+            probe: question.probe.sketched(),
+            cutoff: f32::NEG_INFINITY,
+            least: 0,
+            promising_least: 0,
+            found: Vec::new(),
+            ends: Vec::new(),
+            promising: Vec::new(),
+            promising_segment_idx: 0,
+            n_passed_over: 0,
+        })
+    }
+}
+
+/// All rows of a full segment.
+const ALL_ROWS: Bits = [u64::MAX; SEGMENT_ROWS / 64];
 
 /// Rows of a segment whose bound reached the cutoff, while what closer ones need is fetched from memory.
 #[derive(Debug, Clone, Default)]
@@ -196,6 +254,8 @@ pub(super) struct Pass<'a> {
     questions: &'a Questions,
     /// `bests[i]` collects for question `i`.
     bests: Vec<Best>,
+    /// For each question, once a segment with sketches was looked at.
+    sketches: Vec<Option<Sketches>>,
     /// For each question, of the segment looked at last, where rows have fifth bits.
     unnarrowed: Vec<Unrefined>,
     /// For each question, of the segment looked at last, or of the one before where rows have fifth bits.
@@ -208,12 +268,16 @@ pub(super) struct Pass<'a> {
     found: Vec<Vec<FoundRow>>,
     /// For each question, of the segment at hand.
     asked: Vec<Asked>,
+    /// The same of the segment that comes next, if its number is this.
+    coming: (usize, Vec<Asked>),
     narrowed: Vec<NarrowedRow>,
     near: Vec<FoundRow>,
     cutoffs: Vec<f32>,
     scratch: BatchScratch,
     list: Vec<u16>,
     is_begun: bool,
+    /// Whether there is one question, about all rows.
+    is_lone: bool,
     /// Whether more of each segment is read than its coarse plane.
     looks_at_segments: bool,
     buffer: VectorBuffer,
@@ -231,17 +295,20 @@ impl<'a> Pass<'a> {
             questions,
             candidates: bests.iter().map(none).collect(),
             bests,
+            sketches: questions.questions.iter().map(|_| None).collect(),
             unnarrowed: vec![Unrefined::default(); questions.questions.len()],
             unrefined: vec![Unrefined::default(); questions.questions.len()],
             deferred: vec![Vec::new(); questions.questions.len()],
             found: vec![Vec::new(); questions.questions.len()],
             asked: Vec::new(),
+            coming: (usize::MAX, Vec::new()),
             narrowed: Vec::new(),
             near: Vec::new(),
             cutoffs: Vec::new(),
             scratch: BatchScratch::default(),
             list: Vec::new(),
             is_begun: false,
+            is_lone: matches!(&questions.questions[..], [only] if only.plan.is_none() && only.top_k > 0),
             looks_at_segments: questions.batch.is_some()
                 || questions.questions.iter().any(|asked| asked.plan.is_some()),
             buffer: VectorBuffer::default(),
@@ -252,6 +319,11 @@ impl<'a> Pass<'a> {
     /// Looks at every row of some of the segments, which are the same in every call.
     pub(super) fn scan(&mut self, segments: &[SharedSegment], range: Range<usize>) {
         for segment_idx in range {
+            // Most of the time of a search is spent here: nothing else is done for such a segment.
+            let is_sketched = self.is_lone && self.is_begun && !segments[segment_idx].sketches().is_empty();
+            if is_sketched && self.scan_sketches(segments, segment_idx, 0, &ALL_ROWS) {
+                continue;
+            }
             // Else what is at hand is enough, but for the few segments with rows that promise a hit.
             let looks_at_it = |coming: &&SharedSegment| self.looks_at_segments || coming.n_lines() > 1;
             if let Some(coming) = segments.get(segment_idx + SEGMENTS_AHEAD).filter(looks_at_it) {
@@ -264,8 +336,15 @@ impl<'a> Pass<'a> {
     /// The best of all rows looked at, for each question. An error if a row could not be read from disk.
     pub(super) fn into_bests(mut self, segments: &[SharedSegment]) -> io::Result<Vec<Best>> {
         for question_idx in 0..self.bests.len() {
+            self.look_at_promising(segments, question_idx);
             self.narrow(segments, question_idx);
             self.refine(segments, question_idx);
+            if self.sketches[question_idx].is_some() {
+                // As below.
+                self.settle(segments, question_idx);
+                self.look_at_sketched(segments, question_idx);
+                self.refine(segments, question_idx);
+            }
             // These would nearly all be read in the end: known exactly, they exclude more of the rows that wait.
             self.settle(segments, question_idx);
             self.refine_deferred(segments, question_idx);
@@ -284,7 +363,11 @@ impl<'a> Pass<'a> {
         self.is_begun = true;
         let mut asked = std::mem::take(&mut self.asked);
         asked.clear();
-        asked.extend(questions.questions.iter().map(|question| Asked::of(question, segment)));
+        match self.coming.0 == segment_idx {
+            true => std::mem::swap(&mut asked, &mut self.coming.1),
+            false => asked.extend(questions.questions.iter().map(|question| Asked::of(question, segment))),
+        }
+        self.look_at_coming(segments, segment_idx + 1);
         let n_dense = asked.iter().filter(|asked| asked.is_dense()).count();
         let batch = questions.batch.as_ref().filter(|_| n_dense >= BATCH_MIN);
         let all = first_rows(segment.n_rows());
@@ -299,7 +382,7 @@ impl<'a> Pass<'a> {
                     Asked::All | Asked::Many(_) => {
                         let wanted = if let Asked::Many(rows) = asked { rows } else { &all };
                         if batch.is_none() {
-                            self.scan_all((segment, next), start..end, question_idx, wanted);
+                            self.scan_all(segments, (segment_idx, start..end), question_idx, wanted);
                         } else if !self.found[question_idx].is_empty() {
                             self.found[question_idx].retain(|found| bit(wanted, found.row as usize));
                         }
@@ -316,6 +399,27 @@ impl<'a> Pass<'a> {
             start = end;
         }
         self.asked = asked;
+    }
+
+    /// Has few rows of the next segment fetched that are looked at one by one: all of them are waited for otherwise.
+    fn look_at_coming(&mut self, segments: &[SharedSegment], segment_idx: usize) {
+        let (questions, coming) = (&self.questions.questions, &mut self.coming.1);
+        coming.clear();
+        self.coming.0 = usize::MAX;
+        let is_worth_it = self.questions.batch.is_none() && questions.iter().any(|question| question.plan.is_some());
+        let Some(segment) = segments.get(segment_idx).filter(|_| is_worth_it) else { return };
+        coming.extend(questions.iter().map(|question| Asked::of(question, segment)));
+        self.coming.0 = segment_idx;
+        let rows = segment.coarse_rows(None);
+        for asked in coming {
+            let Asked::Few(wanted) = asked else { continue };
+            for (word_idx, mut word) in wanted.iter().copied().enumerate() {
+                while word != 0 {
+                    Segment::fetch_coarse_ahead(&rows, word_idx * 64 + word.trailing_zeros() as usize);
+                    word &= word - 1;
+                }
+            }
+        }
     }
 
     /// Several questions at once; finds rows that are not asked for as well.
@@ -337,14 +441,151 @@ impl<'a> Pass<'a> {
 
     fn scan_all(
         &mut self,
-        (segment, next): (&SharedSegment, Option<&SharedSegment>),
-        groups: Range<usize>,
+        segments: &[SharedSegment],
+        (segment_idx, groups): (usize, Range<usize>),
         question_idx: usize,
         wanted: &Bits,
     ) {
+        let (segment, next) = (&segments[segment_idx], segments.get(segment_idx + 1));
+        let is_whole = groups == (0..SEGMENT_ROWS / GROUP_ROWS);
+        // A lone question has tried already.
+        if is_whole
+            && !self.is_lone
+            && !segment.sketches().is_empty()
+            && self.scan_sketches(segments, segment_idx, question_idx, wanted)
+        {
+            return;
+        }
         let probe = &self.questions.questions[question_idx].probe.codes;
         let cutoff = self.candidates[question_idx].cutoff;
         self.kernel.scan(&segment.coarse_rows(next), groups, wanted, probe, cutoff, &mut self.found[question_idx]);
+    }
+
+    /// Leaves those rows for the end whose sketches do not exclude them. False if they are so many that all rows are better
+    /// looked at without.
+    fn scan_sketches(
+        &mut self,
+        segments: &[SharedSegment],
+        segment_idx: usize,
+        question_idx: usize,
+        wanted: &Bits,
+    ) -> bool {
+        // What the segments before left has arrived by now.
+        self.refine(segments, question_idx);
+        self.look_at_promising(segments, question_idx);
+        let (slot, question) = (&mut self.sketches[question_idx], &self.questions.questions[question_idx]);
+        if slot.is_none() {
+            *slot = Sketches::of(question);
+        }
+        let Some(sketches) = slot else { return false };
+        if sketches.n_passed_over > 0 {
+            sketches.n_passed_over -= 1;
+            return false;
+        }
+        let cutoff = self.candidates[question_idx].cutoff;
+        if cutoff != sketches.cutoff {
+            sketches.cutoff = cutoff;
+            (sketches.least, sketches.promising_least) =
+                (sketches.probe.least(cutoff), sketches.probe.promising(cutoff));
+        }
+        let n_before = sketches.found.len();
+        let (segment, tables) = (&segments[segment_idx], &sketches.probe.tables);
+        sketches.kernel.scan(segment.sketches(), wanted, tables, sketches.least, &mut sketches.found);
+        if sketches.found.len() - n_before > SEGMENT_ROWS / SKETCHES_LEAVE {
+            sketches.found.truncate(n_before);
+            sketches.n_passed_over = PASSED_OVER;
+            return false;
+        }
+        let rows = segment.coarse_rows(None);
+        let mut at = n_before;
+        while let Some(found) = sketches.found.get(at) {
+            if found.value() < sketches.promising_least {
+                at += 1;
+                continue;
+            }
+            Segment::fetch_coarse_ahead(&rows, found.row());
+            sketches.promising.push(found.row() as u16);
+            sketches.found.swap_remove(at);
+        }
+        sketches.promising_segment_idx = segment_idx;
+        if at > n_before {
+            sketches.ends.push((segment_idx as u32, at as u32));
+        }
+        if at >= SKETCHED_MAX {
+            self.look_at_sketched(segments, question_idx);
+        }
+        true
+    }
+
+    /// Looks at the coarse codes of rows whose sketches promise a hit.
+    fn look_at_promising(&mut self, segments: &[SharedSegment], question_idx: usize) {
+        let Some(sketches) = &mut self.sketches[question_idx] else { return };
+        if sketches.promising.is_empty() {
+            return;
+        }
+        let (segment_idx, mut list) = (sketches.promising_segment_idx, std::mem::take(&mut sketches.promising));
+        self.look_at_coarse(segments, segment_idx, question_idx, &list);
+        list.clear();
+        if let Some(sketches) = &mut self.sketches[question_idx] {
+            sketches.promising = list;
+        }
+    }
+
+    /// Looks at the coarse codes of the waiting rows that are not excluded by now.
+    fn look_at_sketched(&mut self, segments: &[SharedSegment], question_idx: usize) {
+        let Some(sketches) = &mut self.sketches[question_idx] else { return };
+        let least = sketches.probe.least(self.candidates[question_idx].cutoff);
+        let (mut found, mut ends) = (std::mem::take(&mut sketches.found), std::mem::take(&mut sketches.ends));
+        // Half of them are excluded, which half cannot be foreseen: so without branches.
+        let (mut first, mut n_left) = (0, 0);
+        for (_, end) in &mut ends {
+            for at in first..*end as usize {
+                let row = found[at];
+                found[n_left] = row;
+                n_left += usize::from(row.value() >= least);
+            }
+            first = *end as usize;
+            *end = n_left as u32;
+        }
+        found.truncate(n_left);
+        let mut ahead = ends
+            .iter()
+            .scan(0, |first, &(segment_idx, end)| {
+                Some((segment_idx as usize, std::mem::replace(first, end as usize)..end as usize))
+            })
+            .flat_map(|(segment_idx, range)| range.map(move |at| (segment_idx, at)));
+        let mut fetch_ahead = |n_rows: usize| {
+            for (segment_idx, at) in ahead.by_ref().take(n_rows) {
+                Segment::fetch_coarse_ahead(&segments[segment_idx].coarse_rows(None), found[at].row());
+            }
+        };
+        fetch_ahead(SKETCHED_AHEAD);
+        let mut list = Vec::new();
+        let mut first = 0;
+        for &(segment_idx, end) in &ends {
+            let of_segment = &found[first..end as usize];
+            first = end as usize;
+            fetch_ahead(of_segment.len());
+            if !of_segment.is_empty() {
+                list.clear();
+                list.extend(of_segment.iter().map(|found| found.row() as u16));
+                self.look_at_coarse(segments, segment_idx as usize, question_idx, &list);
+            }
+        }
+        found.clear();
+        ends.clear();
+        if let Some(sketches) = &mut self.sketches[question_idx] {
+            (sketches.found, sketches.ends) = (found, ends);
+        }
+    }
+
+    /// Looks at the coarse codes of the rows of a list.
+    fn look_at_coarse(&mut self, segments: &[SharedSegment], segment_idx: usize, question_idx: usize, list: &[u16]) {
+        let probe = &self.questions.questions[question_idx].probe.codes;
+        let cutoff = self.candidates[question_idx].cutoff;
+        let rows = segments[segment_idx].coarse_rows(None);
+        self.kernel.scan_listed(&rows, list, probe, cutoff, &mut self.found[question_idx]);
+        self.take_found(segments, segment_idx, question_idx, false);
     }
 
     /// Few rows of many.
@@ -399,8 +640,9 @@ impl<'a> Pass<'a> {
             return;
         }
         self.defer(segments[segment_idx].coarse_rows(None).sizes, segment_idx, question_idx);
+        let fine = segments[segment_idx].fine_rows();
         for row in &self.found[question_idx] {
-            segments[segment_idx].fetch_fine_ahead(row.row as usize);
+            Segment::fetch_fine_ahead(&fine, row.row as usize);
         }
         // What the segment before left has arrived by now.
         self.refine(segments, question_idx);
@@ -419,8 +661,8 @@ impl<'a> Pass<'a> {
             return;
         }
         let segment_idx = *segment_idx;
-        let segment = &*segments[segment_idx];
-        let Some(rows) = segment.fifth_rows() else { return };
+        let fine = segments[segment_idx].fine_rows();
+        let Some(rows) = segments[segment_idx].fifth_rows() else { return };
         let probe = &self.questions.questions[question_idx].probe.codes;
         let cutoff = self.candidates[question_idx].cutoff;
         let found = &mut self.unnarrowed[question_idx].rows;
@@ -434,7 +676,7 @@ impl<'a> Pass<'a> {
             // The middle between the bounds is the similarity of the codes.
             let promises = bound - probe.terms.margin(rows.fifth_sizes(found.row as usize)) >= cutoff;
             if promises {
-                segment.fetch_fine_ahead(found.row as usize);
+                Segment::fetch_fine_ahead(&fine, found.row as usize);
                 unrefined.rows.push(found);
             } else {
                 deferred.push(Deferred { segment_idx: segment_idx as u32, found, bound });
@@ -478,15 +720,12 @@ impl<'a> Pass<'a> {
         let mut deferred = std::mem::take(&mut self.deferred[question_idx]);
         let cutoff = self.candidates[question_idx].cutoff;
         deferred.retain(|row| row.bound >= cutoff);
-        // Segments twice as far ahead as what they say where to find.
-        let segment_of = |row: &Deferred| &*segments[row.segment_idx as usize];
-        let fetch_segment_ahead = |row: &Deferred| segment_of(row).fetch_ahead();
-        let fetch_row_ahead = |row: &Deferred| segment_of(row).fetch_fine_ahead(row.found.row as usize);
-        deferred.iter().take(2 * DEFERRED_AHEAD).for_each(fetch_segment_ahead);
+        let fetch_row_ahead = |row: &Deferred| {
+            Segment::fetch_fine_ahead(&segments[row.segment_idx as usize].fine_rows(), row.found.row as usize);
+        };
         deferred.iter().take(DEFERRED_AHEAD).for_each(fetch_row_ahead);
         let mut n_done = 0;
         for of_segment in deferred.chunk_by(|a, b| a.segment_idx == b.segment_idx) {
-            deferred.iter().skip(n_done + 2 * DEFERRED_AHEAD).take(of_segment.len()).for_each(fetch_segment_ahead);
             deferred.iter().skip(n_done + DEFERRED_AHEAD).take(of_segment.len()).for_each(fetch_row_ahead);
             n_done += of_segment.len();
             let cutoff = self.candidates[question_idx].cutoff;

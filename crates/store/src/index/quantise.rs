@@ -57,6 +57,7 @@ use super::kernel::{
     float_lines,
 };
 use super::rotation::Rotation;
+use super::sketch::{self, SketchedProbe};
 
 /// Above the length of any [`likeness_domain::types::Template`], whose square is within 2e-3 of 1.
 const LENGTH_MAX: f64 = 1.002;
@@ -74,6 +75,8 @@ pub(super) struct RowCodes {
     pub(super) sizes: RowSizes,
     /// As the upper half of an f32, never below the exact length.
     pub(super) fine_residual: u16,
+    /// What the row's sketch leaves out; of rows of more than one line 0.
+    pub(super) sketch_residual: u8,
 }
 
 impl RowCodes {
@@ -100,9 +103,14 @@ impl RowCodes {
             }
         }
         let residual = |squared: f64| f32_above(rounded_up(f64::sqrt(squared)));
+        let sketch_residual = match (&coarse[..], &fine[..]) {
+            ([coarse], [fine]) => sketch::residual(&sketch::codes(coarse, fine, scale, vector.len()), &rotated),
+            _ => 0,
+        };
         Self {
             coarse,
             fine,
+            sketch_residual,
             sizes: RowSizes::new(scale, residual(coarse_squared)),
             fine_residual: bf16_above(residual(fine_squared)),
         }
@@ -143,6 +151,9 @@ pub(super) struct ReadyProbe {
     pub(super) codes: ProbeCodes,
     /// The probe itself, not rotated.
     pub(super) floats: Vec<FloatLine>,
+    rotated: Vec<f64>,
+    /// At least that of the probe.
+    length: f64,
 }
 
 impl ReadyProbe {
@@ -169,7 +180,12 @@ impl ReadyProbe {
             residual_weight: f32_above(length + left_out),
             slack: f32_above(LENGTH_MAX * left_out + ROUNDING),
         };
-        Self { codes: ProbeCodes { lines, terms }, floats: float_lines(unit).collect() }
+        Self { codes: ProbeCodes { lines, terms }, floats: float_lines(unit).collect(), rotated, length }
+    }
+
+    /// For rows with sketches.
+    pub(super) fn sketched(&self) -> SketchedProbe {
+        SketchedProbe::new(&self.rotated, self.length)
     }
 }
 

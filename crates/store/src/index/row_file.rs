@@ -22,7 +22,7 @@
 //!
 //! | Bytes | What |
 //! |---|---|
-//! | 0..16 | `LikenessRows v2`, filled with zeros |
+//! | 0..16 | `LikenessRows v3`, filled with zeros |
 //! | 16..32 | id of the library |
 //! | 32..40 | key of the file, random: seed of the rows' checksums and, with the set, of its rotation |
 //! | 40..44, 44..48 | dimensions; bytes of a slot |
@@ -52,7 +52,7 @@ use crate::folder::own_file;
 /// What the names of the files begin with; the number of dimensions follows.
 pub const ROWS_FILE: &str = "likeness.rows-";
 
-const MAGIC: &[u8; 16] = b"LikenessRows v2\0";
+const MAGIC: &[u8; 16] = b"LikenessRows v3\0";
 
 /// Bytes before the first slot.
 pub(super) const FILE_HEAD_BYTES: u64 = 4096;

@@ -10,7 +10,8 @@
 //! | 16..24 | face |
 //! | 24..32 | sequence |
 //! | 32..40 | person, or 0 |
-//! | 40..42 | bytes of the attributes, or 65,535 if they have no room here and are in the store alone |
+//! | 40 | bytes of the attributes, or 255 if they have no room here and are in the store alone |
+//! | 41 | residual of the sketch |
 //! | 42..46, 46..48 | sizes of the codes; residual of both planes together |
 //! | 48..128 | attributes: the subject, then a value for each field of the set |
 //!
@@ -32,7 +33,7 @@ pub(super) const HEAD_BYTES: usize = 128;
 const ATTRIBUTES: usize = 48;
 
 /// Stands for the length of attributes that have no room.
-const IN_STORE: u16 = u16::MAX;
+const IN_STORE: u8 = u8::MAX;
 
 /// Bytes of a slot for vectors of so many numbers.
 pub(super) fn slot_bytes(dimensions: usize) -> usize {
@@ -70,13 +71,13 @@ pub(super) fn write(slot: &mut [u8], key: u64, face_set: FaceSetId, entry: &Gall
     slot[24..32].copy_from_slice(&entry.sequence.to_le_bytes());
     slot[32..40].copy_from_slice(&entry.person.map_or(0, PersonId::get).to_le_bytes());
     let n_bytes = match write_attributes(&mut slot[ATTRIBUTES..HEAD_BYTES], entry) {
-        Some(n_bytes) => n_bytes as u16,
+        Some(n_bytes) => n_bytes as u8,
         None => {
             slot[ATTRIBUTES..HEAD_BYTES].fill(0);
             IN_STORE
         }
     };
-    slot[40..42].copy_from_slice(&n_bytes.to_le_bytes());
+    (slot[40], slot[41]) = (n_bytes, codes.sketch_residual);
     for (slot, number) in slot[HEAD_BYTES..].as_chunks_mut::<4>().0.iter_mut().zip(entry.template.unit()) {
         *slot = number.to_le_bytes();
     }
@@ -117,7 +118,7 @@ pub(super) fn read(
     }
     let face_set = FaceSetId::new(number(slot, 8))?;
     let Some((pack, n_fields)) = pack_of(face_set) else { return Some(Record::Stale) };
-    let n_bytes = u16::from_le_bytes([slot[40], slot[41]]);
+    let n_bytes = slot[40];
     let (subject, values) = match n_bytes {
         IN_STORE => (None, Box::default()),
         _ => read_attributes(slot.get(ATTRIBUTES..ATTRIBUTES + usize::from(n_bytes))?, n_fields)?,
@@ -138,6 +139,7 @@ pub(super) fn read(
         fine: lines.collect(),
         sizes: RowSizes::from_bits((number(slot, 42) & 0xffff_ffff) as u32),
         fine_residual: u16::from_le_bytes([slot[46], slot[47]]),
+        sketch_residual: slot[41],
     };
     Some(Record::Row { face_set, entry, codes, lacks_attributes: n_bytes == IN_STORE })
 }

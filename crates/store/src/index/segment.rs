@@ -7,11 +7,11 @@
 //! index has one.
 //!
 //! Bytes per row of a full segment at `d` dimensions: coarse and fine codes `d/2` each (in lines of 64 bytes), sizes 6,
-//! face, sequence and person 24, place in the file 4, subject 4 once a row has one, and per custom field 4 (text), 8
-//! (number; 1 for whole numbers close together) or nearly nothing (boolean); 162 at 128 dimensions. Without a file the
-//! numbers add `4d`. Rows of more than 128 numbers take `d/8 + 2` more for their fifth bits, which are in the fine codes as
-//! well: reading a row's costs one line of memory where its fine codes are several. The gallery's table of places by face
-//! adds 6 to 10.
+//! face and sequence 12, person 8 once a row has one, place in the file 4, subject 4 once a row has one, and per custom
+//! field 4 (text), 8 (number; 1 for whole numbers close together) or nearly nothing (boolean); 150 or 158 at 128
+//! dimensions. Sketches (see there which rows have one) add 50, and without a file the numbers add `4d`. Rows of more than
+//! 128 numbers take `d/8 + 2` more for their fifth bits, which are in the fine codes as well: reading a row's costs one line
+//! of memory where its fine codes are several. The gallery's table of places by face adds 6 to 10.
 
 use std::io;
 use std::mem::offset_of;
@@ -19,14 +19,17 @@ use std::sync::Arc;
 
 use likeness_domain::types::FieldSchema;
 
-use super::columns::{Bits, Cells, Columns, Plan, RowLabel, SEGMENT_ROWS, first_rows};
+use super::columns::{Bits, Cells, Columns, Plan, SEGMENT_ROWS, first_rows};
 use super::kernel::at_hand::{AtHand, Planes};
 use super::kernel::pages::{Arena, Line, Slot, fetch_ahead, fetch_start_ahead, fetch_value_ahead};
+use super::kernel::sketch::{self as sketches, BLOCK_LINES, BLOCK_ROWS};
 use super::kernel::{
     BatchRows, CodeLine, FIFTH_WORDS, FifthRows, FineRows, FloatLine, GROUP_ROWS, RowSizes, Rows, float_lines,
 };
+use super::labels::{Labels, RowLabel};
 use super::quantise::{RowCodes, n_code_lines, n_float_lines};
 use super::row_file::RowFile;
+use super::sketch;
 use super::wiped::Wiped;
 
 /// Stands for "not in the file".
@@ -107,6 +110,26 @@ struct Fifth {
     residuals: Lines<u16>,
 }
 
+/// The sketches of the rows.
+#[derive(Debug)]
+struct Sketched {
+    /// One for each row.
+    residuals: Lines<u8>,
+    /// Whole blocks; `None` until there are all rows.
+    plane: Option<Slot<CodeLine>>,
+}
+
+impl Sketched {
+    fn copied(&self, arena: &Arena) -> Self {
+        let plane = self.plane.as_ref().map(|plane| {
+            let mut copy = arena.take(plane.len());
+            copy.copy_from_slice(plane);
+            copy
+        });
+        Self { residuals: self.residuals.copied(arena), plane }
+    }
+}
+
 /// Words of a row's fifth bits; 0 for rows whose fine codes are one line, which says more and is as quickly read.
 fn n_fifth_words(dimensions: usize) -> usize {
     match n_code_lines(dimensions) {
@@ -125,15 +148,17 @@ fn n_fifth_words(dimensions: usize) -> usize {
 pub(super) struct Segment {
     coarse: Lines<CodeLine>,
     sizes: Lines<RowSizes>,
-    /// One for each row; their number is the number of rows.
-    labels: Vec<RowLabel>,
     dimensions: usize,
     fine: Lines<CodeLine>,
     fine_residuals: Lines<u16>,
     /// `None` for rows without fifth bits by themselves.
     fifth: Option<Fifth>,
+    /// `None` if it gets no sketches.
+    sketched: Option<Sketched>,
     /// The vectors; `None` once the file alone has them.
     floats: Option<Lines<FloatLine>>,
+    /// One for each row; their number is the number of rows.
+    labels: Labels,
     /// Places of the rows in the file; empty without one.
     slots: Vec<u32>,
     columns: Columns,
@@ -156,6 +181,7 @@ impl Clone for Segment {
                 bits: fifth.bits.copied(&self.arena),
                 residuals: fifth.residuals.copied(&self.arena),
             }),
+            sketched: self.sketched.as_ref().map(|sketched| sketched.copied(&self.arena)),
             floats: self.floats.as_ref().map(|floats| floats.copied(&self.arena)),
             slots: self.slots.clone(),
             sizes: self.sizes.copied(&self.arena),
@@ -175,15 +201,33 @@ impl Planes for Segment {
         Rows { coarse: self.coarse.get(), n_lines, sizes: self.sizes.get(), next_coarse: &[], next_sizes: &[] }
     }
 
+    fn fine_plane(&self) -> FineRows<'_> {
+        let n_lines = n_code_lines(self.dimensions);
+        FineRows { fine: self.fine.get(), n_lines, sizes: self.sizes.get(), residuals: self.fine_residuals.get() }
+    }
+
     fn n_rows(&self) -> usize {
         self.labels.len()
+    }
+
+    fn sketch_plane(&self) -> &[CodeLine] {
+        self.sketched.as_ref().and_then(|sketched| sketched.plane.as_deref()).unwrap_or_default()
     }
 }
 
 impl Segment {
-    /// Without rows. Its vectors are in memory until it is full, or always without a file.
-    pub(super) fn new(dimensions: usize, schema: &FieldSchema, arena: &Arena, file: Option<Arc<RowFile>>) -> Self {
+    /// Without rows. Its vectors are in memory until it is full, or always without a file. It gets sketches when it is full
+    /// if that is wanted, for rows of one line.
+    pub(super) fn new(
+        dimensions: usize,
+        schema: &FieldSchema,
+        arena: &Arena,
+        file: Option<Arc<RowFile>>,
+        is_sketched: bool,
+    ) -> Self {
+        let is_sketched = is_sketched && n_code_lines(dimensions) == 1;
         Self {
+            sketched: is_sketched.then(|| Sketched { residuals: Lines::none(0), plane: None }),
             arena: arena.clone(),
             file,
             dimensions,
@@ -194,7 +238,7 @@ impl Segment {
             slots: Vec::new(),
             sizes: Lines::none(RowSizes::default()),
             fine_residuals: Lines::none(0),
-            labels: Vec::new(),
+            labels: Labels::NONE,
             columns: Columns::new(schema),
         }
     }
@@ -225,6 +269,7 @@ impl Segment {
             let bits = &mut fifth.bits.get_mut()[row * n_words..][..n_words];
             fifth.residuals.get_mut()[row] = new.codes.fifth_bits(self.dimensions, bits);
         }
+        self.sketch(row, new.codes.sketch_residual);
         let n_lines = n_float_lines(self.dimensions);
         if let Some(floats) = &mut self.floats {
             let room = &mut floats.get_mut()[row * n_lines..][..n_lines];
@@ -232,6 +277,23 @@ impl Segment {
         }
         self.let_go_of_vectors();
         Ok(())
+    }
+
+    /// Makes the sketch of a row whose codes are there, and once all rows are there those of all.
+    fn sketch(&mut self, row: usize, residual: u8) {
+        let is_full = self.n_rows() == SEGMENT_ROWS;
+        let Some(sketched) = &mut self.sketched else { return };
+        sketched.residuals.get_mut()[row] = residual;
+        if !is_full {
+            return;
+        }
+        let rows = if sketched.plane.is_some() { row..row + 1 } else { 0..SEGMENT_ROWS };
+        let plane = sketched.plane.get_or_insert_with(|| self.arena.take(SEGMENT_ROWS / BLOCK_ROWS * BLOCK_LINES));
+        let (coarse, fine) = (self.coarse.get(), self.fine.get());
+        for row in rows {
+            let codes = sketch::codes(&coarse[row], &fine[row], self.sizes.get()[row].scale(), self.dimensions);
+            sketches::set_row(plane, row, &codes, sketched.residuals.get()[row]);
+        }
     }
 
     /// Leaves the vectors of a full segment to the file.
@@ -263,7 +325,7 @@ impl Segment {
         if from.slot(last) == NO_SLOT {
             self.load_vectors()?;
         }
-        self.set_label(row, from.labels[last]);
+        self.set_label(row, from.labels.get(last));
         self.columns.set(row, &from.columns.get(last));
         self.sizes.get_mut()[row] = from.sizes.get()[last];
         self.fine_residuals.get_mut()[row] = from.fine_residuals.get()[last];
@@ -280,6 +342,9 @@ impl Segment {
             fifth.bits.get_mut()[row * n_words..][..n_words].copy_from_slice(from_bits);
             fifth.residuals.get_mut()[row] = from.residuals.get()[last];
         }
+        if let Some(from) = &from.sketched {
+            self.sketch(row, from.residuals.get()[last]);
+        }
         if let Some(floats) = &mut self.floats {
             let n_lines = n_float_lines(self.dimensions);
             let mut buffer = VectorBuffer::default();
@@ -294,7 +359,7 @@ impl Segment {
         let (n_code_lines, n_float_lines) = (n_code_lines(self.dimensions), n_float_lines(self.dimensions));
         let n_fifth_words = n_fifth_words(self.dimensions);
         if row != last {
-            self.set_label(row, self.labels[last]);
+            self.set_label(row, self.labels.get(last));
             let cells = self.columns.get(last);
             self.columns.set(row, &cells);
             self.sizes.get_mut().copy_within(last..=last, row);
@@ -309,6 +374,9 @@ impl Segment {
                 let bits = fifth.bits.get_mut();
                 bits.copy_within(last * n_fifth_words..(last + 1) * n_fifth_words, row * n_fifth_words);
                 fifth.residuals.get_mut().copy_within(last..=last, row);
+            }
+            if let Some(sketched) = &mut self.sketched {
+                sketched.residuals.get_mut().copy_within(last..=last, row);
             }
             if let Some(floats) = &mut self.floats {
                 let floats = floats.get_mut();
@@ -329,6 +397,11 @@ impl Segment {
             fifth.bits.get_mut()[last * n_fifth_words..][..n_fifth_words].fill(0);
             fifth.residuals.get_mut()[last] = 0;
         }
+        if let Some(sketched) = &mut self.sketched {
+            // It is full no more.
+            sketched.plane = None;
+            sketched.residuals.get_mut()[last] = 0;
+        }
         if let Some(floats) = &mut self.floats {
             floats.get_mut()[last * n_float_lines..][..n_float_lines].fill(FloatLine::ZERO);
         }
@@ -337,10 +410,8 @@ impl Segment {
     fn set_label(&mut self, row: usize, label: RowLabel) {
         if row == self.n_rows() {
             self.reserve(row + 1);
-            self.labels.push(label);
-        } else {
-            self.labels[row] = label;
         }
+        self.labels.set(row, label);
     }
 
     /// Makes place for `n_rows`, in whole groups, doubling: most face sets are small, and must not take the memory of a
@@ -357,6 +428,9 @@ impl Segment {
             fifth.bits.grow_to(n_rows, n_fifth_words(self.dimensions), &self.arena);
             fifth.residuals.grow_to(n_rows, 1, &self.arena);
         }
+        if let Some(sketched) = &mut self.sketched {
+            sketched.residuals.grow_to(n_rows, 1, &self.arena);
+        }
         match &mut self.floats {
             // They are let go of when the segment is full: no memory of the arena for so short a time.
             Some(Lines::Growing(floats)) if self.file.is_some() => {
@@ -371,11 +445,11 @@ impl Segment {
         }
         self.sizes.grow_to(n_rows, 1, &self.arena);
         self.fine_residuals.grow_to(n_rows, 1, &self.arena);
-        self.labels.reserve_exact(n_rows - self.labels.len());
+        self.labels.reserve_for(n_rows);
     }
 
     pub(super) fn label(&self, row: usize) -> RowLabel {
-        self.labels[row]
+        self.labels.get(row)
     }
 
     pub(super) fn cells(&self, row: usize) -> Cells {
@@ -404,12 +478,6 @@ impl Segment {
         Ok(&buffer.lines)
     }
 
-    /// The fine plane of the same rows.
-    pub(super) fn fine_rows(&self) -> FineRows<'_> {
-        let n_lines = n_code_lines(self.dimensions);
-        FineRows { fine: self.fine.get(), n_lines, sizes: self.sizes.get(), residuals: self.fine_residuals.get() }
-    }
-
     /// The fifth bits of the same rows, if they are kept by themselves.
     pub(super) fn fifth_rows(&self) -> Option<FifthRows<'_>> {
         let fifth = self.fifth.as_ref()?;
@@ -424,11 +492,17 @@ impl Segment {
         BatchRows { rows, fine: self.fine.get(), residuals: self.fine_residuals.get(), next_fine }
     }
 
-    /// Has what [`Segment::fine_rows`] has of a row fetched into the cache.
-    pub(super) fn fetch_fine_ahead(&self, row: usize) {
-        fetch_ahead(self.fine_rows().line(row));
-        fetch_value_ahead(&self.sizes.get()[row]);
-        fetch_value_ahead(&self.fine_residuals.get()[row]);
+    /// Has the row's fine codes and what goes with them fetched into the cache.
+    pub(super) fn fetch_fine_ahead(rows: &FineRows<'_>, row: usize) {
+        fetch_ahead(rows.line(row));
+        fetch_value_ahead(&rows.sizes[row]);
+        fetch_value_ahead(&rows.residuals[row]);
+    }
+
+    /// Has the row's coarse codes and sizes fetched into the cache.
+    pub(super) fn fetch_coarse_ahead(rows: &Rows<'_>, row: usize) {
+        fetch_ahead(&rows.coarse[row * rows.n_lines..][..rows.n_lines]);
+        fetch_value_ahead(&rows.sizes[row]);
     }
 
     /// Has what looks at rows need to know of the segment fetched into the cache: where its planes are.
@@ -438,6 +512,9 @@ impl Segment {
 
     /// The rows that pass; all without a plan.
     pub(super) fn rows(&self, plan: Option<&Plan>) -> Bits {
-        plan.map_or_else(|| first_rows(self.n_rows()), |plan| plan.rows(&self.labels, &self.columns, self.n_rows()))
+        plan.map_or_else(
+            || first_rows(self.n_rows()),
+            |plan| plan.rows(self.labels.faces(), &self.columns, self.n_rows()),
+        )
     }
 }

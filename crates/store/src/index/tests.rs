@@ -293,6 +293,71 @@ fn a_gallery_of_many_stretches_equals_a_full_scan() {
     }
 }
 
+/// The best rows of a list that are asked for, by computing every similarity.
+fn best_of(rows: &[GalleryEntry], question: &GallerySearch) -> Vec<(Similarity, FaceId)> {
+    let mut best: Vec<(Similarity, u64, &GalleryEntry)> = rows
+        .iter()
+        .filter(|row| question.filter.is_none() || row.subject.is_some())
+        .filter_map(|row| Some((row.template.similarity(&question.probe)?, row.sequence, row)))
+        .filter(|(similarity, ..)| *similarity >= question.similarity_min)
+        .collect();
+    best.sort_by(|a, b| b.0.get().total_cmp(&a.0.get()).then(a.1.cmp(&b.1)));
+    if question.one_per_person {
+        let mut seen = std::collections::HashSet::new();
+        best.retain(|(.., row)| row.person.is_none_or(|person| seen.insert(person)));
+    }
+    best.into_iter().take(question.top_k).map(|(similarity, _, row)| (similarity, row.face)).collect()
+}
+
+#[test]
+fn a_search_of_many_full_segments_equals_a_full_scan_while_rows_change() {
+    // Strangers, and of every hundredth face several pictures, so that looks at sketches exclude most rows and not all.
+    for dimensions in [128, 100, 33] {
+        let index = flat_pooled();
+        let template = |number: u64| {
+            let (own, other) = (scattered(number, dimensions), scattered(number % 100, dimensions));
+            let share = if number % 7 == 0 { 0.2 + (number % 5) as f32 * 0.15 } else { 0.0 };
+            let mixed: Vec<f32> =
+                own.unit().iter().zip(other.unit()).map(|(own, other)| own * (1.0 - share) + other * share).collect();
+            Template::new(pack(), &mixed).unwrap()
+        };
+        let row = |face: u64, picture: u64| GalleryEntry {
+            person: PersonId::new(picture % 300),
+            subject: (picture % 2 == 0).then(|| "somebody".into()),
+            ..entry(face, template(picture))
+        };
+        let mut rows: Vec<GalleryEntry> = (1..=7000).map(|number| row(number, number)).collect();
+        index.apply_now(Revision(1), vec![opening()]);
+        index.apply_now(Revision(2), rows.iter().cloned().map(putting).collect());
+        for round in 0..3_u64 {
+            for ask in 0..12_u64 {
+                let question = GallerySearch {
+                    similarity_min: if ask % 4 == 3 { Similarity::new(0.3) } else { Similarity::MIN },
+                    filter: (ask % 3 == 1).then(|| Arc::new(Filter::HasSubject)),
+                    one_per_person: ask % 5 == 4,
+                    ..question(scattered(ask * 8 + round, dimensions), [1, 10, 100][ask as usize % 3])
+                };
+                let expected = best_of(&rows, &question);
+                let hits = hits(&*index, question);
+                let hits: Vec<(Similarity, FaceId)> = hits.iter().map(|hit| (hit.similarity, hit.face)).collect();
+                assert_eq!(hits, expected, "{dimensions} dimensions, round {round}, ask {ask}");
+            }
+            // Every fifth one is replaced and every eleventh removed: what comes from the end takes its place.
+            let mut changes = Vec::new();
+            for row_idx in (0..rows.len()).rev().filter(|idx| idx % 5 == 0) {
+                let face = rows[row_idx].face.get();
+                let new = GalleryEntry { sequence: rows[row_idx].sequence, ..row(face, face * 31 + round) };
+                rows[row_idx] = new.clone();
+                changes.push(putting(new));
+            }
+            for row_idx in (0..rows.len()).rev().filter(|idx| idx % 11 == 3) {
+                changes.push(GalleryChange::Remove { face_set: set(), face: rows.swap_remove(row_idx).face });
+            }
+            index.apply_now(Revision(3 + round), changes);
+        }
+    }
+}
+
 // ------------------------------------------------------------------------------------------------- at the same time
 
 #[test]

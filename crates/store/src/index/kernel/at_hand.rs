@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::{CodeLine, RowSizes, Rows};
+use super::{CodeLine, FineRows, RowSizes, Rows};
 
 /// What has planes. They must stay where they are and as they are while nobody has it to change it, which holds for
 /// everything without interior mutability.
@@ -17,23 +17,58 @@ pub trait Planes: Clone {
     /// The coarse plane of all rows, filled up to whole groups, without any to come.
     fn coarse_plane(&self) -> Rows<'_>;
 
+    /// The fine plane of the same rows.
+    fn fine_plane(&self) -> FineRows<'_>;
+
     /// How many rows there are.
     fn n_rows(&self) -> usize;
+
+    /// The sketches of all rows, or nothing.
+    fn sketch_plane(&self) -> &[CodeLine];
 }
 
-/// Something shared, with its planes at hand.
+/// Something shared, with its planes at hand: one line of memory.
 ///
 /// # Invariants
-/// Pointers and lengths are those of `owner`'s planes, or the lengths are 0.
+/// Pointers and lengths are those of `owner`'s planes, or the lengths are 0. The fine plane has as many lines as the coarse
+/// one, and as many residuals as there are sizes.
 #[derive(Debug)]
 pub struct AtHand<S: Planes> {
     coarse: NonNull<CodeLine>,
     sizes: NonNull<RowSizes>,
+    sketches: NonNull<CodeLine>,
+    fine: NonNull<CodeLine>,
+    residuals: NonNull<u16>,
     owner: Arc<S>,
     n_coarse_lines: u32,
-    n_sizes: u32,
-    n_rows: u32,
-    n_lines: u32,
+    n_sizes: u16,
+    n_rows: u16,
+    n_lines: u16,
+    n_sketch_lines: u16,
+}
+
+const _: () = assert!(size_of::<AtHand<Nothing>>() == size_of::<CodeLine>());
+
+/// Has no planes; of any owner's size.
+#[derive(Debug, Clone)]
+struct Nothing;
+
+impl Planes for Nothing {
+    fn coarse_plane(&self) -> Rows<'_> {
+        Rows { coarse: &[], n_lines: 1, sizes: &[], next_coarse: &[], next_sizes: &[] }
+    }
+
+    fn fine_plane(&self) -> FineRows<'_> {
+        FineRows { fine: &[], n_lines: 1, sizes: &[], residuals: &[] }
+    }
+
+    fn n_rows(&self) -> usize {
+        0
+    }
+
+    fn sketch_plane(&self) -> &[CodeLine] {
+        &[]
+    }
 }
 
 // SAFETY: the pointers are only read through, and what they point to is the owner's.
@@ -51,35 +86,51 @@ impl<S: Planes> Clone for AtHand<S> {
 impl<S: Planes> AtHand<S> {
     /// Of something that nobody else has.
     pub fn new(owner: S) -> Self {
-        let (coarse, sizes) = (NonNull::dangling(), NonNull::dangling());
-        let owner = Arc::new(owner);
-        let mut at_hand = Self { coarse, sizes, owner, n_coarse_lines: 0, n_sizes: 0, n_rows: 0, n_lines: 0 };
+        let mut at_hand = Self {
+            coarse: NonNull::dangling(),
+            sizes: NonNull::dangling(),
+            sketches: NonNull::dangling(),
+            fine: NonNull::dangling(),
+            residuals: NonNull::dangling(),
+            owner: Arc::new(owner),
+            n_coarse_lines: 0,
+            n_sizes: 0,
+            n_rows: 0,
+            n_lines: 0,
+            n_sketch_lines: 0,
+        };
         at_hand.find();
         at_hand
     }
 
     fn find(&mut self) {
         let rows = self.owner.coarse_plane();
-        let n = |n: usize| u32::try_from(n).expect("a segment is far smaller");
-        (self.n_coarse_lines, self.n_sizes) = (n(rows.coarse.len()), n(rows.sizes.len()));
+        let n = |n: usize| u16::try_from(n).expect("a segment is far smaller");
+        self.n_coarse_lines = u32::try_from(rows.coarse.len()).expect("a segment is far smaller");
+        self.n_sizes = n(rows.sizes.len());
         (self.n_rows, self.n_lines) = (n(self.owner.n_rows()), n(rows.n_lines));
         (self.coarse, self.sizes) = (NonNull::from(rows.coarse).cast(), NonNull::from(rows.sizes).cast());
+        let fine = self.owner.fine_plane();
+        assert!(fine.fine.len() == rows.coarse.len() && fine.residuals.len() == rows.sizes.len());
+        (self.fine, self.residuals) = (NonNull::from(fine.fine).cast(), NonNull::from(fine.residuals).cast());
+        let sketches = self.owner.sketch_plane();
+        (self.sketches, self.n_sketch_lines) = (NonNull::from(sketches).cast(), n(sketches.len()));
     }
 
     fn forget(&mut self) {
-        (self.n_coarse_lines, self.n_sizes, self.n_rows) = (0, 0, 0);
+        (self.n_coarse_lines, self.n_sizes, self.n_rows, self.n_sketch_lines) = (0, 0, 0, 0);
     }
 
     /// How many rows there are.
     #[inline]
     pub fn n_rows(&self) -> usize {
-        self.n_rows as usize
+        usize::from(self.n_rows)
     }
 
     /// Lines of a row.
     #[inline]
     pub fn n_lines(&self) -> usize {
-        self.n_lines as usize
+        usize::from(self.n_lines)
     }
 
     /// The coarse plane of all rows, filled up to whole groups. `next` is what is probably scanned next.
@@ -90,6 +141,27 @@ impl<S: Planes> AtHand<S> {
         Rows { coarse, n_lines: self.n_lines(), sizes, next_coarse, next_sizes }
     }
 
+    /// The fine plane of the same rows.
+    #[inline]
+    pub fn fine_rows(&self) -> FineRows<'_> {
+        let (_, sizes) = self.slices();
+        // SAFETY: as of `slices`.
+        let (fine, residuals) = unsafe {
+            (
+                std::slice::from_raw_parts(self.fine.as_ptr(), self.n_coarse_lines as usize),
+                std::slice::from_raw_parts(self.residuals.as_ptr(), usize::from(self.n_sizes)),
+            )
+        };
+        FineRows { fine, n_lines: self.n_lines(), sizes, residuals }
+    }
+
+    /// The sketches of all rows, or nothing.
+    #[inline]
+    pub fn sketches(&self) -> &[CodeLine] {
+        // SAFETY: as of `slices`.
+        unsafe { std::slice::from_raw_parts(self.sketches.as_ptr(), usize::from(self.n_sketch_lines)) }
+    }
+
     #[inline]
     fn slices(&self) -> (&[CodeLine], &[RowSizes]) {
         // SAFETY: these are slices that the owner has, which lives as long as `self` and is not changed meanwhile: that
@@ -98,7 +170,7 @@ impl<S: Planes> AtHand<S> {
         unsafe {
             (
                 std::slice::from_raw_parts(self.coarse.as_ptr(), self.n_coarse_lines as usize),
-                std::slice::from_raw_parts(self.sizes.as_ptr(), self.n_sizes as usize),
+                std::slice::from_raw_parts(self.sizes.as_ptr(), usize::from(self.n_sizes)),
             )
         }
     }
@@ -151,6 +223,7 @@ mod tests {
     struct Owner {
         codes: Vec<CodeLine>,
         bounds: Vec<RowSizes>,
+        residuals: Vec<u16>,
     }
 
     impl Planes for Owner {
@@ -158,14 +231,22 @@ mod tests {
             Rows { coarse: &self.codes, n_lines: 1, sizes: &self.bounds, next_coarse: &[], next_sizes: &[] }
         }
 
+        fn fine_plane(&self) -> FineRows<'_> {
+            FineRows { fine: &self.codes, n_lines: 1, sizes: &self.bounds, residuals: &self.residuals }
+        }
+
         fn n_rows(&self) -> usize {
             self.codes.len()
+        }
+
+        fn sketch_plane(&self) -> &[CodeLine] {
+            &self.codes[self.codes.len() / 2..]
         }
     }
 
     #[test]
     fn what_is_at_hand_is_what_the_owner_has_after_every_change_and_copies_keep_theirs() {
-        let mut first = AtHand::new(Owner { codes: Vec::new(), bounds: Vec::new() });
+        let mut first = AtHand::new(Owner { codes: Vec::new(), bounds: Vec::new(), residuals: Vec::new() });
         assert_eq!((first.n_rows(), first.coarse_rows(None).coarse.len()), (0, 0));
         for n_rows in 1..100_u8 {
             let before = first.clone();
@@ -173,15 +254,22 @@ mod tests {
             // Grows into other memory again and again.
             change.codes.push(CodeLine([n_rows; 64]));
             change.bounds.push(RowSizes::from_bits(u32::from(n_rows)));
+            change.residuals.push(u16::from(n_rows));
             drop(change);
             assert_eq!((before.n_rows(), first.n_rows()), (usize::from(n_rows) - 1, usize::from(n_rows)));
             let rows = first.coarse_rows(Some(&before));
             assert_eq!((rows.coarse, rows.sizes), (&first.codes[..], &first.bounds[..]));
+            let fine = first.fine_rows();
+            assert_eq!(
+                (fine.fine, fine.sizes, fine.residuals),
+                (&first.codes[..], &first.bounds[..], &first.owner.residuals[..])
+            );
+            assert_eq!(first.sketches(), &first.codes[first.codes.len() / 2..]);
             assert_eq!((rows.next_coarse, rows.next_sizes), (&before.codes[..], &before.bounds[..]));
             assert_eq!(rows.next_coarse.as_ptr(), before.codes.as_ptr(), "a copy was given other memory");
         }
         // A change that is never ended leaves nothing to be read.
         std::mem::forget(first.change());
-        assert_eq!((first.n_rows(), first.coarse_rows(None).coarse.len()), (0, 0));
+        assert_eq!((first.n_rows(), first.coarse_rows(None).coarse.len(), first.sketches().len()), (0, 0, 0));
     }
 }

@@ -25,10 +25,10 @@ pub(super) fn available() -> Option<&'static Kernel> {
 }
 
 /// The family of Zen 4, the first with AVX-512.
-const ZEN_4: u32 = 0x19;
+pub(super) const ZEN_4: u32 = 0x19;
 
 /// The family of a processor of AMD.
-fn amd_family() -> Option<u32> {
+pub(super) fn amd_family() -> Option<u32> {
     let vendor = __cpuid(0);
     let is_amd = [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).concat() == b"AuthenticAMD";
     // Base and extended family: AMD's manual of CPUID, function 1.

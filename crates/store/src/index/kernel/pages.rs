@@ -29,6 +29,7 @@ pub trait Line: Copy + private::Sealed {}
 impl Line for CodeLine {}
 impl Line for FloatLine {}
 impl Line for RowSizes {}
+impl Line for u8 {}
 impl Line for u16 {}
 impl Line for u64 {}
 
@@ -38,6 +39,7 @@ mod private {
     impl Sealed for super::CodeLine {}
     impl Sealed for super::FloatLine {}
     impl Sealed for super::RowSizes {}
+    impl Sealed for u8 {}
     impl Sealed for u16 {}
     impl Sealed for u64 {}
 }
