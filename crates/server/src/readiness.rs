@@ -222,7 +222,7 @@ impl Asked {
         }
         match (last.at, last.health.state) {
             (None, _) | (_, PartState::Ok) if last.since.is_some() && waited >= ANSWER_MAX => {
-                PartHealth::degraded(format!("{} at once, for {} ms by now", self.silent, waited.as_millis()))
+                PartHealth::degraded(format!("{} for {} ms", self.silent, waited.as_millis()))
             }
             _ => last.health.clone(),
         }
@@ -256,7 +256,7 @@ mod tests {
         let never = || std::future::pending::<PartHealth>();
         let looks = (0..20).map(|_| asked.look(Duration::ZERO, never));
         for health in futures_of(looks).await {
-            assert_eq!(health, PartHealth::degraded("nothing was written at once, for 700 ms by now"));
+            assert_eq!(health, PartHealth::degraded("nothing was written for 700 ms"));
         }
         assert_eq!(began.elapsed(), ANSWER_MAX, "all of them wait for one answer");
         assert_eq!(asked.last.lock().unwrap().at, None);
