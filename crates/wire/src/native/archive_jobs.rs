@@ -473,6 +473,9 @@ impl Exports {
                 Err(error) if n_done > 0 && error.kind().is_retryable() => break,
                 Err(error) => return Err(error),
             }
+            if job::is_cancelled(&self.library, job).await {
+                return Ok(None);
+            }
         }
         if work.from.is_some() {
             return Ok(None);
@@ -553,7 +556,12 @@ impl JobHandler for Exports {
             let Ok(mut work) = serde_json::from_slice::<ExportWork>(&job.payload) else {
                 return Ok(JobOutcome::Forgotten.into());
             };
-            Ok(match self.step(job, &mut work).await? {
+            let stepped = match self.step(job, &mut work).await {
+                // Its archive went when it was cancelled, and nobody wants it.
+                Err(_) if job::is_cancelled(&self.library, job).await => None,
+                stepped => stepped?,
+            };
+            Ok(match stepped {
                 Some(settled) => settled,
                 None => job::goes_on(&self.library, &work, Duration::ZERO, None),
             })
@@ -906,6 +914,9 @@ impl Imports {
                 work.end(damage.as_ref());
                 return Ok(Duration::ZERO);
             }
+            if job::is_cancelled(&self.library, job).await {
+                return Ok(Duration::ZERO);
+            }
         }
         work.n_bytes_read = reader.n_bytes_read().min(work.n_bytes);
         self.leave(archive, reader);
@@ -1010,7 +1021,11 @@ impl JobHandler for Imports {
                 off_thread(move || archives.erase(archive)).await?;
                 return Ok(job::settled(&self.library, &work.outcome()));
             }
-            let pause = self.step(job, &mut work).await?;
+            let pause = match self.step(job, &mut work).await {
+                // Its archive went when it was cancelled.
+                Err(_) if job::is_cancelled(&self.library, job).await => Duration::ZERO,
+                stepped => stepped?,
+            };
             let so_far = work.outcome();
             Ok(job::goes_on(&self.library, &work, pause, Some(&so_far)))
         })

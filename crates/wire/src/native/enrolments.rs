@@ -170,7 +170,7 @@ impl Enrolments {
             }
             work.done.push(outcome);
             // Whoever cancels it wants no more of them, and soon to know how far it came.
-            if self.library.job(&caller, job.id).await.is_ok_and(|now| now.is_cancelled) {
+            if job::is_cancelled(&self.library, job).await {
                 break;
             }
         }

@@ -75,6 +75,13 @@ pub(super) async fn begun(
     Ok((caller, face_set))
 }
 
+/// Whether somebody has cancelled a job that is being done: what is left of it is not wanted any more, and how far it came is to
+/// be known soon.
+pub(super) async fn is_cancelled(library: &Library, job: &Job) -> bool {
+    let caller = Caller::server(job.tenant, "jobs");
+    library.job(&caller, job.id).await.is_ok_and(|now| now.is_cancelled)
+}
+
 /// What a job has come to up to now, as it is kept if it is cancelled; empty where nothing is told.
 pub(super) fn so_far_bytes(outcome: Option<&dto::JobOutcome>) -> Bytes {
     outcome.map_or_else(Bytes::new, |outcome| json_text::write(outcome).into())

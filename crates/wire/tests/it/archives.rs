@@ -411,6 +411,36 @@ async fn an_import_that_died_in_the_middle_enrols_nothing_twice() {
 }
 
 /// Whoever cancelled one in its middle had learned nothing.
+/// Issue 15: a cancelled import went on for up to 10,000 faces, while its outcome said that it had ended.
+#[tokio::test]
+async fn a_cancelled_import_stops_at_the_next_thousand_and_a_cancelled_export_is_no_fault() {
+    let server = Server::new().await;
+    let job = import(&server, IMPORT, archive(3500)).await;
+    let now = server.bed.clock.now();
+    let until = TimestampMs(now.0 + 10_000);
+    let claimed = server.bed.store.claim("import-faces", now, until, None).await.unwrap().unwrap();
+    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
+    let worker = |kind: &str| workers.iter().find(|worker| worker.handler.plan().kind == kind).unwrap();
+    let cancel = async {
+        while n_faces(&server, "copy").await == 0 {
+            tokio::task::yield_now().await;
+        }
+        server.acme(200, "DELETE", &job, Value::Null).await;
+    };
+    let (settled, ()) = tokio::join!(worker("import-faces").handler.run(&claimed), cancel);
+    let settled = settled.unwrap();
+    let n_enrolled = n_faces(&server, "copy").await;
+    assert!((1000..=3000).contains(&n_enrolled), "{n_enrolled} of 3500");
+    server.bed.store.settle(claimed.id, settled.outcome, settled.follow_ups).await.unwrap();
+    let told = server.acme(200, "GET", &job, Value::Null).await;
+    assert_eq!((&told["state"], &told["outcome"]["n_faces"]), (&json!("cancelled"), &json!(n_enrolled)), "{told}");
+
+    let export = server.acme(202, "POST", "/face-sets/copy/archive/export-later", Value::Null).await;
+    let claimed = server.bed.store.claim("export-faces", now, until, None).await.unwrap().unwrap();
+    server.acme(200, "DELETE", &format!("/jobs/{}", export["id"].as_str().unwrap()), Value::Null).await;
+    assert!(worker("export-faces").handler.run(&claimed).await.is_ok(), "an archive that is not wanted is no fault");
+}
+
 #[tokio::test]
 async fn a_cancelled_import_tells_what_it_has_enrolled() {
     let server = Server::new().await;
