@@ -20,5 +20,7 @@ def test_three_folds(tmp_path):
     assert found["no_face"] == 0
     assert found["accuracy"] >= 0.993
     assert found["eer"] <= 0.01
-    assert found["tar_at_far"]["1e-2"] >= 0.99 and found["tar_at_far"]["1e-3"] >= 0.985
+    # 900 pairs of two people show neither rate.
+    assert found["tar_at_far"] == {"1e-2": None, "1e-3": None}
+    assert found["accuracy_interval"][0] >= 0.988
     assert plot.read_text().startswith("<svg")

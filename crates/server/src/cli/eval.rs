@@ -145,6 +145,8 @@ impl MeantFace {
 struct Answer {
     pairs: usize,
     accuracy: f64,
+    /// If pairs are independent.
+    accuracy_interval: (f64, f64),
     accuracy_sd: f64,
     eer: f64,
     tar_at_far: TarAtFar,
@@ -167,19 +169,31 @@ struct Fold {
     threshold: f64,
 }
 
+/// `null` for a rate of which too few pairs of two people would tell.
 #[derive(Serialize)]
 struct TarAtFar {
     #[serde(rename = "1e-2")]
-    at_1e_2: f64,
+    at_1e_2: Option<f64>,
     #[serde(rename = "1e-3")]
-    at_1e_3: f64,
+    at_1e_3: Option<f64>,
 }
 
 impl TarAtFar {
     fn of(figures: &Figures) -> Self {
-        let [at_1e_2, at_1e_3] = figures.tar_at_far;
-        Self { at_1e_2, at_1e_3 }
+        Self { at_1e_2: shown_tar(figures, 0), at_1e_3: shown_tar(figures, 1) }
     }
+}
+
+/// The true-accept rate at one of [`FARS`], where the sample shows that rate.
+fn shown_tar(figures: &Figures, idx: usize) -> Option<f64> {
+    let is_shown = figures.n_impostors as f64 * FARS[idx] >= IMPOSTORS_ABOVE_MIN;
+    is_shown.then_some(figures.tar_at_far[idx])
+}
+
+/// 95 % interval of the accuracy, if pairs are independent.
+fn accuracy_interval(overall: &Figures) -> Interval {
+    let n_right = (overall.accuracy * overall.n_pairs as f64).round() as u64;
+    wilson(n_right, overall.n_pairs as u64)
 }
 
 /// Runs the command.
@@ -323,6 +337,7 @@ fn answer(evaluation: &Evaluation, lost: Lost, args: &PairsArgs, n_images: usize
     Answer {
         pairs: overall.n_pairs,
         accuracy: overall.accuracy,
+        accuracy_interval: (accuracy_interval(overall).low, accuracy_interval(overall).high),
         accuracy_sd: evaluation.accuracy_sd,
         eer: overall.eer,
         tar_at_far: TarAtFar::of(overall),
@@ -339,10 +354,7 @@ fn print(evaluation: &Evaluation, pack: &PackId, n_images: usize, lost: Lost, ga
     let columns = ["fold", "pairs", "accuracy", "EER", "TAR at FAR 1e-2", "TAR at FAR 1e-3", "threshold"]
         .map(|name| (name, Align::Right));
     let row = |name: String, figures: &Figures| {
-        let shown = |idx: usize| {
-            let is_shown = figures.n_impostors as f64 * FARS[idx] >= IMPOSTORS_ABOVE_MIN;
-            if is_shown { percent(figures.tar_at_far[idx]) } else { "-".to_owned() }
-        };
+        let shown = |idx: usize| shown_tar(figures, idx).map_or_else(|| "-".to_owned(), percent);
         let (at_1e_2, at_1e_3) = (shown(0), shown(1));
         let threshold = format!("{:.4}", figures.threshold);
         let (accuracy, eer) = (percent(figures.accuracy), percent(figures.eer));
@@ -354,8 +366,7 @@ fn print(evaluation: &Evaluation, pack: &PackId, n_images: usize, lost: Lost, ga
     let (accuracy, deviation) = (percent(evaluation.overall.accuracy), percent(evaluation.accuracy_sd));
     terminal::data(format!("accuracy {accuracy}, standard deviation over the folds {deviation}"));
     let overall = &evaluation.overall;
-    let n_right = (overall.accuracy * overall.n_pairs as f64).round() as u64;
-    let Interval { low, high } = wilson(n_right, overall.n_pairs as u64);
+    let Interval { low, high } = accuracy_interval(overall);
     terminal::data(format!(
         "95 % interval of the accuracy, if pairs are independent: {} to {}",
         percent(low),
@@ -389,8 +400,8 @@ fn draw(
     let name = list.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let (accuracy, deviation) = (percent(overall.accuracy), percent(evaluation.accuracy_sd));
     let mut figures = vec![format!("accuracy {accuracy} ± {deviation}"), format!("EER {}", percent(overall.eer))];
-    for (tar, far) in overall.tar_at_far.iter().zip(["1 %", "0.1 %"]) {
-        figures.push(format!("TAR {} at FAR {far}", percent(*tar)));
+    for (idx, far) in ["1 %", "0.1 %"].into_iter().enumerate() {
+        figures.extend(shown_tar(overall, idx).map(|tar| format!("TAR {} at FAR {far}", percent(tar))));
     }
     let plot = plot::Plot {
         kind: plot::Kind::Roc,

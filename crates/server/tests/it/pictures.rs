@@ -282,7 +282,11 @@ fn an_evaluation_counts_missing_faces_as_errors() {
     assert_eq!(answer["folds"][0]["accuracy"], 1.0);
     assert_eq!(answer["folds"][1]["accuracy"], 0.5);
     assert_eq!((&answer["accuracy"], &answer["accuracy_sd"]), (&0.75.into(), &0.25.into()));
-    assert_eq!(answer["tar_at_far"]["1e-2"], 2.0 / 3.0);
+    // Of six pairs no rate is stated.
+    let unstated = serde_json::json!({"1e-2": null, "1e-3": null});
+    assert_eq!((&answer["tar_at_far"], &answer["folds"][0]["tar_at_far"]), (&unstated, &unstated));
+    let interval: Vec<f64> = serde_json::from_value(answer["accuracy_interval"].clone()).unwrap();
+    assert!(interval[0] < 0.5 && (0.75..1.0).contains(&interval[1]), "{interval:?}");
     assert!(fs::read_to_string(scratch.path().join("roc.svg")).unwrap().starts_with("<svg "));
 
     let missing = scratch.run(&["eval", "pairs", "nowhere.csv", "--images", "."]);
@@ -343,8 +347,8 @@ fn the_default_pack_is_as_accurate_as_it_was_measured() {
         assert!(measured >= least, "{figure} is {measured}, expected at least {least}");
     };
     at_least("/accuracy", 0.993);
-    at_least("/tar_at_far/1e-2", 0.99);
-    at_least("/tar_at_far/1e-3", 0.988);
+    // 900 pairs of two people show no rate of 1e-2, of which there would be nine.
+    assert_eq!(answer["tar_at_far"], serde_json::json!({"1e-2": null, "1e-3": null}));
 }
 
 #[test]
