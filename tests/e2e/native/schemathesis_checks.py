@@ -22,7 +22,7 @@ INHERENT = [
     (r"POST /face-sets/\{name\}/archive/export-later", r"include", "invalid_argument", "whether a set keeps thumbnails is the set's"),
     (r"GET /face-sets/\{name\}/archive", r"include", "invalid_argument", "whether a set keeps thumbnails is the set's"),
     (r"POST /face-sets/\{name\}/archive/import-later", r"archive|pack", "invalid_argument", "an archive is no JSON"),
-    (r"POST /face-sets/\{name\}/archive", r"template|pack|thumbnail", "invalid_argument", "numbers within base64, of the set's pack"),
+    (r"POST /face-sets/\{name\}/archive", r"template|pack|thumbnail|detection", "invalid_argument", "numbers within base64, of the set's pack; points of 32 bits"),
     (r"POST /persons/\{key\}/(merge|move)", r"from|to", "invalid_argument", "a person with itself"),
     (r"POST /persons/\{key\}/face-sets", r"join|leave", "invalid_argument", "a set to join and to leave at once"),
     (r"PATCH .*", r"if-match", "invalid_argument", "an empty header, which the document's pattern forbids, is written for it"),

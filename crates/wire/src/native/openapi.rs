@@ -74,6 +74,10 @@ pub fn document() -> Value {
     schemas["ImageElsewhere"] = schemas["Image"].clone();
     schemas["ImageElsewhere"]["description"] = json!("An image that was uploaded or has an address.");
     schemas["ImageElsewhere"]["oneOf"].as_array_mut().into_iter().for_each(|choices| drop(choices.remove(0)));
+    // What is uploaded is the image itself.
+    schemas["ImageItself"] = schemas["Image"]["oneOf"][0].clone();
+    schemas["PutUpload"]["properties"]["image"] =
+        json!({"$ref": "#/components/schemas/ImageItself", "description": "The image itself, in base64; no address."});
     let examples: Value = serde_json::from_str(EXAMPLES).unwrap_or_default();
     let error = schema("ErrorAnswer");
     let mut paths = Map::new();
@@ -248,6 +252,18 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
             if operation.name != "search" {
                 form["required"] = json!(images);
             }
+            // Options that exclude each other do so in a form, too, where an image is no object.
+            let mut excluded = resolved(&schema, schemas)["not"].clone();
+            let of_images = excluded.pointer_mut("/anyOf").and_then(Value::as_array_mut).and_then(|all| all.last_mut());
+            let one_of = of_images.and_then(|last| last.pointer_mut("/not/anyOf")).and_then(Value::as_array_mut);
+            one_of
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_object_mut)
+                .for_each(|one| drop(one.remove("properties")));
+            if !excluded.is_null() {
+                form["not"] = excluded;
+            }
             content["multipart/form-data"] = json!({"schema": form});
             if images == ["image"] {
                 let file = json!({"schema": {"type": "string", "format": "binary", "minLength": 1}});
@@ -336,11 +352,15 @@ fn typed(name: &str, kind: &str) -> Value {
     }
 }
 
+/// The schema that a reference names.
+fn resolved<'a>(schema: &Value, schemas: &'a Value) -> &'a Value {
+    let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    &schemas[name]
+}
+
 /// Names and schemas of the members of an object's schema.
 fn options_of(schema: &Value, schemas: &Value) -> Vec<(String, Value)> {
-    let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
-    let resolved = &schemas[name];
-    let members = resolved["properties"].as_object();
+    let members = resolved(schema, schemas)["properties"].as_object();
     members
         .into_iter()
         .flatten()
@@ -350,7 +370,8 @@ fn options_of(schema: &Value, schemas: &Value) -> Vec<(String, Value)> {
 }
 
 fn is_image(option: &Value) -> bool {
-    option.to_string().contains("\"#/components/schemas/Image\"")
+    let text = option.to_string();
+    ["Image", "ImageItself"].iter().any(|name| text.contains(&format!("\"#/components/schemas/{name}\"")))
 }
 
 /// An option as a query or a form spells it: lists as words between commas.

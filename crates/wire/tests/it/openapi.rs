@@ -508,6 +508,7 @@ fn requests_are_described_with_the_members_that_are_read() {
     let parts = [
         "AddFacesOf",
         "ImageElsewhere",
+        "ImageItself",
         "ArchivedFace",
         "ArchivedPerson",
         "DeleteFacesByIds",
