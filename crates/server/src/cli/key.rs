@@ -160,6 +160,9 @@ fn label(text: &str) -> Result<Option<Note>, Error> {
     if n_chars > most {
         return Err(refused(format!("`--label` has {n_chars} characters, expected at most {most}")));
     }
+    if text.chars().any(char::is_control) {
+        return Err(refused("`--label` has a control character, expected one line of printable text"));
+    }
     let label = Note::new(text).map_err(|error| refused(error.message().replacen("`note`", "`--label`", 1)))?;
     Ok(Some(label).filter(|label| !label.as_str().trim().is_empty()))
 }
@@ -335,7 +338,7 @@ pub(crate) async fn create(
             let find = |name: &FaceSetName| {
                 let found = known.iter().find(|(_, other)| other == name).map(|&(id, _)| id);
                 found.ok_or_else(|| {
-                    refused(format!("face set `{name}` does not exist")).with_hint(
+                    Error::new(Kind::FaceSetNotFound, format!("face set `{name}` does not exist")).with_hint(
                         "`likeness face-set list` shows the face sets; a key can be limited to existing ones",
                     )
                 })
@@ -540,6 +543,7 @@ mod tests {
         assert_eq!(label("door 3").unwrap().unwrap().as_str(), "door 3");
         assert!(label("").unwrap().is_none() && label(" ").unwrap().is_none());
         assert_eq!(said(label(&"x".repeat(256))), "`--label` has 256 characters, expected at most 255");
+        assert!(said(label("a\nb")).contains("one line"));
         let control = said(label("a\u{7}"));
         assert!(control.contains("`--label`") && !control.contains("`note`"), "{control}");
     }
