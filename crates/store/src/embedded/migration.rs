@@ -30,7 +30,7 @@ use super::schema::{self, DATABASE_FILE, FileUse, MIGRATIONS, MOVED_FILE, MOVED_
 use super::turn::Turn;
 use super::{numbers, upgrade, uploads};
 use crate::folder::{DataFolder, LOCK_FILE, create_private, is_in_use};
-use crate::migration::kinds::{Cell, Kind, Row, digest, digest_of_checksum};
+use crate::migration::kinds::{Cell, Kind, Owner, Row, digest, digest_of_checksum};
 use crate::migration::sides::{Numbers, Rows, Source, Stop, Target};
 
 /// Beside the unfinished database: which library is being moved there, and from where.
@@ -111,10 +111,10 @@ impl Database {
         let (doing, dir) = (doing.to_owned(), self.dir.clone());
         move |failure| match schema::damage_of(&failure) {
             Some(damage) => {
-                Error::internal(format!("cannot {doing}: the library in `{}` is damaged", dir.display()), damage)
-                    .with_hint(
-                        "`likeness check` names what is damaged; restore a backup, or `likeness recover` it, first",
-                    )
+                let message = format!("cannot {doing}: the library in `{}` is damaged: {damage}", dir.display());
+                Error::internal(message, damage).with_hint(
+                    "`likeness check` names all that is damaged; restore a backup, or `likeness recover` it, first",
+                )
             }
             None => failure.into_error(&doing, &dir),
         }
@@ -131,17 +131,22 @@ fn selected(kind: &Kind) -> String {
     format!("SELECT {}, {intact} FROM {} AS t", column_names(kind), kind.table)
 }
 
-fn rows_of(kind: &Kind, rows: &mut rusqlite::Rows<'_>) -> Answer<Vec<Row>> {
+/// Whose a row is, as far as that can be read.
+fn owner_of(conn: &Connection, kind: &Kind, key: &[Cell]) -> Option<Owner> {
+    let owner = |row: &rusqlite::Row<'_>| {
+        Ok(Owner { tenant: row.get(0)?, face_set: row.get(1)?, person: row.get(2)?, face: row.get(3)? })
+    };
+    conn.query_row(kind.owner_sql()?, [key.first()?], owner).ok()
+}
+
+fn rows_of(conn: &Connection, kind: &Kind, rows: &mut rusqlite::Rows<'_>) -> Answer<Vec<Row>> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let cells: Answer<Row> = (0..kind.columns.len()).map(|idx| cell_of(row.get_ref(idx)?, kind)).collect();
         let mut cells = cells?;
         if !row.get::<_, bool>(kind.columns.len())? {
-            return Err(Failure::Damaged(format!(
-                "the checksum of a row of `{}` ({:?}) does not match",
-                kind.table,
-                &cells[..kind.n_key]
-            )));
+            let key = &cells[..kind.n_key];
+            return Err(Failure::Damaged(kind.damaged_row(key, owner_of(conn, kind, key))));
         }
         if kind.table == "pictures"
             && let [Cell::Bytes(tenant), Cell::Text(name), _, Cell::Bytes(bytes)] = &mut cells[..]
@@ -173,7 +178,7 @@ impl Rows for Database {
             let condition = after.map_or(String::new(), |_| format!("WHERE ({key}) > ({})", marks(1, kind.n_key)));
             let sql = format!("{} {condition} ORDER BY {key} LIMIT {n_rows}", selected(kind));
             let mut statement = conn.prepare_cached(&sql)?;
-            rows_of(kind, &mut statement.query(params_from_iter(after.unwrap_or_default()))?)
+            rows_of(conn, kind, &mut statement.query(params_from_iter(after.unwrap_or_default()))?)
         })
     }
 
@@ -183,7 +188,7 @@ impl Rows for Database {
             let mut statement = conn.prepare_cached(&sql)?;
             let mut found = Vec::with_capacity(keys.len());
             for key in keys {
-                found.append(&mut rows_of(kind, &mut statement.query(params_from_iter(key))?)?);
+                found.append(&mut rows_of(conn, kind, &mut statement.query(params_from_iter(key))?)?);
             }
             Ok(found)
         })

@@ -35,6 +35,15 @@ impl Cell {
     }
 }
 
+/// Whose a row is; see [`Kind::owner_sql`].
+#[derive(Debug, Default)]
+pub(crate) struct Owner {
+    pub(crate) tenant: Option<String>,
+    pub(crate) face_set: Option<String>,
+    pub(crate) person: Option<String>,
+    pub(crate) face: Option<i64>,
+}
+
 /// The values of a row, or of its key alone.
 pub(crate) type Row = Vec<Cell>;
 
@@ -106,6 +115,42 @@ impl Kind {
     /// Columns of the key.
     pub(crate) fn key(&self) -> &'static [Column] {
         &self.columns[..self.n_key]
+    }
+
+    /// A question for tenant, face set, person and face that a row belongs to, by the first cell of its key; `None` for
+    /// rows that belong to none. Both stores understand it.
+    pub(crate) fn owner_sql(&self) -> Option<&'static str> {
+        Some(match self.table {
+            "faces" | "templates" | "thumbnails" => {
+                "SELECT t.name, s.name, p.key, f.id FROM faces AS f LEFT JOIN face_sets AS s ON s.id = f.face_set
+                 LEFT JOIN persons AS p ON p.id = f.person LEFT JOIN tenants AS t ON t.id = coalesce(s.tenant, p.tenant)
+                 WHERE f.sequence = $1"
+            }
+            "face_sets" | "memberships" | "thumbnail_sets" => {
+                "SELECT t.name, s.name, CAST(NULL AS text), CAST(NULL AS bigint) FROM face_sets AS s
+                 LEFT JOIN tenants AS t ON t.id = s.tenant WHERE s.id = $1"
+            }
+            "persons" => {
+                "SELECT t.name, CAST(NULL AS text), p.key, CAST(NULL AS bigint) FROM persons AS p
+                 LEFT JOIN tenants AS t ON t.id = p.tenant WHERE p.id = $1"
+            }
+            _ => return None,
+        })
+    }
+
+    /// Names a row whose checksum does not match, as far as what is left of it says whose it is.
+    pub(crate) fn damaged_row(&self, key: &[Cell], owner: Option<Owner>) -> String {
+        let Owner { tenant, face_set, person, face } = owner.unwrap_or_default();
+        let quoted = |what: &str, name: Option<String>| name.map(|name| format!("{what} `{name}`"));
+        let parts = [
+            face.map(|id| format!("face {id}")),
+            quoted("face set", face_set),
+            quoted("person", person),
+            quoted("tenant", tenant),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let whose = if parts.is_empty() { format!("{key:?}") } else { parts.join(", ") };
+        format!("the checksum of a row of `{}` ({whose}) does not match", self.table)
     }
 
     /// Where a column is.

@@ -22,7 +22,7 @@ use super::errors::{Answer, Failure};
 use super::schema::{self, ARRIVING_LAYOUTS, MOVED_LAYOUTS, SCHEMA_VERSION};
 use super::session::{Database, Session};
 use super::transaction::WRITES_LOCK;
-use crate::migration::kinds::{Cell, Column, KINDS, Kind, Row, Type, digest, digest_of_checksum};
+use crate::migration::kinds::{Cell, Column, KINDS, Kind, Owner, Row, Type, digest, digest_of_checksum};
 use crate::migration::sides::{Numbers, Rows, Source, Stop, Target};
 
 /// Number of the advisory lock of whoever moves a library to a database: "LikenesM" as bytes.
@@ -343,8 +343,9 @@ impl Connected {
     fn error(&self, failure: Failure, doing: &str) -> Error {
         match failure {
             Failure::Damaged(what) => {
-                Error::internal(format!("cannot {doing}: the library in `{}` is damaged", self.shown), what)
-                    .with_hint("`likeness check` names what is damaged; restore a backup of the database first")
+                let message = format!("cannot {doing}: the library in `{}` is damaged: {what}", self.shown);
+                Error::internal(message, what)
+                    .with_hint("`likeness check` names all that is damaged; restore a backup of the database first")
             }
             failure => failure.into_error(doing),
         }
@@ -361,7 +362,23 @@ impl Drop for Connected {
     }
 }
 
-fn rows_of(kind: &Kind, found: &[tokio_postgres::Row]) -> Answer<Vec<Row>> {
+/// Whose a row is, as far as that can be read.
+async fn owner_of(session: &Session, kind: &Kind, key: &[Cell]) -> Option<Owner> {
+    let row = session.one(kind.owner_sql()?, &[key.first()? as _]).await.ok()?;
+    let text = |idx| row.try_get::<_, Option<String>>(idx).ok().flatten();
+    Some(Owner { tenant: text(0), face_set: text(1), person: text(2), face: row.try_get(3).ok().flatten() })
+}
+
+/// The rows; a damaged one ends it and is named.
+async fn whole(session: &Session, kind: &Kind, found: &[tokio_postgres::Row]) -> Answer<Vec<Row>> {
+    match rows_of(kind, found)? {
+        Ok(rows) => Ok(rows),
+        Err(key) => Err(Failure::Damaged(kind.damaged_row(&key, owner_of(session, kind, &key).await))),
+    }
+}
+
+/// The rows, or the key of the first one whose checksum does not match.
+fn rows_of(kind: &Kind, found: &[tokio_postgres::Row]) -> Answer<std::result::Result<Vec<Row>, Row>> {
     let sum = sum_of(kind);
     let mut rows = Vec::with_capacity(found.len());
     for row in found {
@@ -375,16 +392,13 @@ fn rows_of(kind: &Kind, found: &[tokio_postgres::Row]) -> Answer<Vec<Row>> {
         if let Some(Sum { columns, live }) = &sum {
             let is_live = live.and_then(|name| kind.idx_of(name)).is_none_or(|idx| cells[idx] != Cell::Null);
             if is_live && row.try_get::<_, i64>(kind.columns.len())? != checksum(kind, columns, &cells) {
-                let key = &cells[..kind.n_key];
-                return Err(Failure::Damaged(format!(
-                    "the checksum of a row of `{}` ({key:?}) does not match",
-                    kind.table
-                )));
+                cells.truncate(kind.n_key);
+                return Ok(Err(cells));
             }
         }
         rows.push(cells);
     }
-    Ok(rows)
+    Ok(Ok(rows))
 }
 
 fn selected(kind: &Kind) -> String {
@@ -408,7 +422,7 @@ impl Rows for Connected {
         let condition = after.map_or(String::new(), |_| format!("WHERE ({key}) > ({})", key_marks(kind)));
         let sql = format!("{} {condition} ORDER BY {key} LIMIT {n_rows}", selected(kind));
         self.run("read the library", async |session| {
-            rows_of(kind, &session.query(&sql, &values(after.unwrap_or_default())).await?)
+            whole(session, kind, &session.query(&sql, &values(after.unwrap_or_default())).await?).await
         })
     }
 
@@ -417,7 +431,7 @@ impl Rows for Connected {
         let sql = format!("{} JOIN {unnest} ON {condition}", selected(kind));
         let arrays = arrays(kind, keys);
         let arrays: Vec<_> = arrays.iter().map(|array| &**array as &(dyn ToSql + Sync)).collect();
-        self.run("read the library", async |session| rows_of(kind, &session.query(&sql, &arrays).await?))
+        self.run("read the library", async |session| whole(session, kind, &session.query(&sql, &arrays).await?).await)
     }
 }
 
