@@ -122,13 +122,13 @@ pub(crate) async fn export(args: ExportArgs, config: &Config) -> Outcome {
     let exported = if is_stream {
         tokio::select! {
             exported = write(&connection, &args, io::stdout(), Path::new("standard output"), None) => exported?.0,
-            _ = terminal::interrupt() => return Err(failed("interrupted; the archive is not whole")),
+            _ = super::stop::asked() => return Err(failed("interrupted; the archive is not whole")),
         }
     } else {
         let mut partial = Partial::new(&args.file)?;
         let exported = tokio::select! {
             written = write_whole(&connection, &args, &mut partial.file) => written?,
-            _ = terminal::interrupt() => return Err(failed("interrupted; nothing was written")),
+            _ = super::stop::asked() => return Err(failed("interrupted; nothing was written")),
         };
         partial.file.sync_all().map_err(cannot_write(&args.file))?;
         partial.keep_as(&args.file)?;
@@ -316,7 +316,7 @@ pub(crate) async fn import(args: ImportArgs, config: &Config) -> Outcome {
         Imported { face_set: args.face_set.clone(), file: args.file.display().to_string(), ..Imported::default() };
     let done = tokio::select! {
         done = enrol(&connection, &args, &header, &mut reader, &mut imported) => done,
-        _ = terminal::interrupt() => Err(failed("interrupted")),
+        _ = super::stop::asked() => Err(failed("interrupted")),
     };
     bar.finish_and_clear();
     if args.library.json {

@@ -2,6 +2,8 @@
 //! server runs or not.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use likeness_domain::Error;
@@ -86,17 +88,37 @@ fn of_option(error: Error, option: &'static str) -> Error {
     if error.field() == Some("backup") { error.with_field(option) } else { error }
 }
 
-/// Runs what blocks off the async threads, and shows how far it is.
+/// Runs what blocks off the async threads, and shows how far it is. A signal ends it at the next block of the file, so that
+/// nothing half done is left; a second one ends the process at once.
 async fn watched(
     work: impl FnOnce(embedded::Watch<'_>) -> Result<BackedUp, Error> + Send + 'static,
 ) -> Result<BackedUp, Error> {
-    let task = tokio::task::spawn_blocking(move || {
-        let mut progress = BytesProgress::new();
-        let outcome = work(&mut |stage, n_done, n_bytes| progress.show(words(stage), n_done, n_bytes));
-        progress.finish();
-        outcome
+    let is_stopped = Arc::new(AtomicBool::new(false));
+    let mut task = tokio::task::spawn_blocking({
+        let is_stopped = Arc::clone(&is_stopped);
+        move || {
+            let mut progress = BytesProgress::new();
+            let outcome = work(&mut |stage, n_done, n_bytes| {
+                progress.show(words(stage), n_done, n_bytes);
+                match is_stopped.load(Ordering::Relaxed) {
+                    true => Err(failed("interrupted")),
+                    false => Ok(()),
+                }
+            });
+            progress.finish();
+            outcome
+        }
     });
-    task.await.map_err(|error| failed(format!("the work broke off: {error}")))?
+    loop {
+        tokio::select! {
+            outcome = &mut task => return outcome.map_err(|error| failed(format!("the work broke off: {error}")))?,
+            () = super::stop::asked() => {
+                if is_stopped.swap(true, Ordering::Relaxed) {
+                    std::process::exit(2);
+                }
+            }
+        }
+    }
 }
 
 fn words(stage: BackupStage) -> &'static str {

@@ -117,7 +117,7 @@ pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
     let bar = bar(files.len() as u64);
     // Two for each worker: one in work, one waiting.
     let in_flight_max = config.general.workers * 2;
-    let mut interrupt = std::pin::pin!(terminal::interrupt());
+    let mut interrupt = std::pin::pin!(super::stop::asked());
     let mut subjects = BTreeSet::new();
     let mut stopped = None;
     'batches: for batch in files.chunks(BATCH) {

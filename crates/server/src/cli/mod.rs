@@ -41,6 +41,7 @@ mod recover;
 mod search;
 mod serve;
 mod socket;
+mod stop;
 mod table;
 pub(crate) mod tenant;
 pub(crate) mod terminal;

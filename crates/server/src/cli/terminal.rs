@@ -7,24 +7,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
 use likeness_domain::Error;
 use likeness_wire::http::json;
 
 use crate::outcome::failed;
-
-/// Waits until somebody wants the command to end: by the keyboard, or as `timeout`, systemd and containers ask for it. What is not whole
-/// is then taken away, and how far it came is said.
-pub(crate) async fn interrupt() {
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
-        return drop(tokio::signal::ctrl_c().await);
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated.recv() => {}
-    }
-}
 
 /// The first failure to write data.
 static LOST: OnceLock<std::io::Error> = OnceLock::new();

@@ -69,7 +69,7 @@ fn check_copy(dir: &Path, layout: u32) -> Result<bool, String> {
     if !copy.exists() {
         return Ok(false);
     }
-    let found = verify_backup(&copy, &mut |_, _, _| {}).map_err(|error| format!("its copy: {error}"))?;
+    let found = verify_backup(&copy, &mut |_, _, _| Ok(())).map_err(|error| format!("its copy: {error}"))?;
     match (found.schema_version, found.problems.as_slice()) {
         (version, []) if version == layout => Ok(true),
         (version, problems) => Err(format!("its copy: layout {version}, problems {problems:?}")),

@@ -13,7 +13,8 @@ use likeness_store::conformance::samples::*;
 use likeness_store::conformance::uploads::{ROOM, picture};
 use likeness_store::conformance::{EVERYTHING, Ledger, first_templates};
 use likeness_store::embedded::{
-    BackedUp, Credentials, DATABASE_FILE, EmbeddedStore, SCHEMA_VERSION, Settings, backup, restore, verify_backup,
+    BackedUp, BackupStage, Credentials, DATABASE_FILE, EmbeddedStore, SCHEMA_VERSION, Settings, backup, restore,
+    verify_backup,
 };
 use likeness_store::folder::DataFolder;
 
@@ -24,15 +25,15 @@ fn open(dir: &Path) -> EmbeddedStore {
 }
 
 fn back_up(dir: &Path, to: &Path) -> likeness_domain::Result<BackedUp> {
-    backup(dir, to, &mut |_, _, _| {})
+    backup(dir, to, &mut |_, _, _| Ok(()))
 }
 
 fn verified(file: &Path) -> likeness_domain::Result<BackedUp> {
-    verify_backup(file, &mut |_, _, _| {})
+    verify_backup(file, &mut |_, _, _| Ok(()))
 }
 
 fn restored(from: &Path, dir: &Path) -> likeness_domain::Result<BackedUp> {
-    restore(from, dir, &mut |_, _, _| {})
+    restore(from, dir, &mut |_, _, _| Ok(()))
 }
 
 async fn staff(store: &EmbeddedStore, n_faces: u64) -> FaceSetId {
@@ -288,6 +289,33 @@ fn a_restore_that_was_cut_short_is_no_library() {
     std::fs::write(scratch.path().join("other.unfinished"), &half).unwrap();
     back_up(&dir, &other).unwrap();
     assert!(!scratch.path().join("other.unfinished").exists());
+}
+
+/// Whoever watches may end it at any stage: then there is neither a backup nor half of one, nor a library.
+#[test]
+fn one_that_is_ended_leaves_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let [dir, file, new] = ["data", "backup", "new"].map(|name| scratch.path().join(name));
+    block_on(staff(&open(&dir), 5));
+    let end_at = |stage: BackupStage| {
+        move |now: BackupStage, _: u64, _: u64| match now == stage {
+            true => Err(likeness_domain::Error::new(Kind::Internal, "interrupted")),
+            false => Ok(()),
+        }
+    };
+    for stage in [BackupStage::Copying, BackupStage::Comparing] {
+        let error = backup(&dir, &file, &mut end_at(stage)).unwrap_err();
+        assert!(error.to_string().contains("interrupted"), "{stage:?}: {error}");
+        assert_eq!(files(scratch.path()), ["data"], "{stage:?}");
+    }
+    back_up(&dir, &file).unwrap();
+    for stage in [BackupStage::Comparing, BackupStage::ReadingRows] {
+        let error = restore(&file, &new, &mut end_at(stage)).unwrap_err();
+        assert!(error.to_string().contains("interrupted"), "{stage:?}: {error}");
+        assert_eq!(files(scratch.path()), ["backup", "data"], "{stage:?}");
+        assert_eq!(verify_backup(&file, &mut end_at(stage)).unwrap_err().message(), "interrupted");
+    }
+    restored(&file, &new).unwrap();
 }
 
 /// A file of each older layout is upgraded, and its copy is the way back.

@@ -425,6 +425,7 @@ fn a_library_that_cannot_be_written_is_checked_and_backed_up() {
     remount(&mounted, "ro");
     let report = likeness_store::embedded::check(&dir, true, &mut |_| {}).unwrap();
     assert_eq!((report.n_face_sets, report.problems), (1, vec![]));
-    let backed_up = likeness_store::embedded::backup(&dir, scratch.path().join("backup"), &mut |_, _, _| {}).unwrap();
+    let backed_up =
+        likeness_store::embedded::backup(&dir, scratch.path().join("backup"), &mut |_, _, _| Ok(())).unwrap();
     assert_eq!((backed_up.revision, backed_up.problems), (report.revision, vec![]));
 }

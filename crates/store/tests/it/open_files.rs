@@ -142,7 +142,7 @@ impl Library {
             add(&store, set, 2).await;
             delete(&store, 2).await;
             fs::copy(dir.join(DATABASE_FILE), scratch.path().join("older.db")).unwrap();
-            backup(&dir, scratch.path().join("backup"), &mut |_, _, _| {}).unwrap();
+            backup(&dir, scratch.path().join("backup"), &mut |_, _, _| Ok(())).unwrap();
             add(&store, set, 3).await;
             add(&store, set, 4).await;
             if is_restarted {
@@ -179,7 +179,7 @@ fn check_refused(dir: &Path, why: &str) {
     let content =
         || [DATABASE_FILE.to_owned(), format!("{DATABASE_FILE}-wal")].map(|name| fs::read(dir.join(name)).unwrap());
     let before = content();
-    let backed_up = backup(dir, dir.join("copy"), &mut |_, _, _| {});
+    let backed_up = backup(dir, dir.join("copy"), &mut |_, _, _| Ok(()));
     let refusals = [open(dir).err(), Credentials::open(dir).err(), backed_up.err()];
     for error in refusals {
         let error = error.unwrap_or_else(|| panic!("not refused: {why}"));

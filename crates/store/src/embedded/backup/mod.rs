@@ -47,8 +47,8 @@ pub enum BackupStage {
     ReadingRows,
 }
 
-/// Whoever watches a backup: the stage, bytes done and bytes in all.
-pub type Watch<'a> = &'a mut dyn FnMut(BackupStage, u64, u64);
+/// Whoever watches a backup: the stage, bytes done and bytes in all. An error ends it, and nothing is left.
+pub type Watch<'a> = &'a mut dyn FnMut(BackupStage, u64, u64) -> Result<()>;
 
 /// What a backup holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +137,7 @@ pub(super) fn keep_copy(conn: &Connection, dir: &Path, version: u32) -> Answer<P
         to.display(),
         3 * n_bytes
     );
-    write(conn, dir, &to, &mut |_, _, _| {}).map_err(|error| {
+    write(conn, dir, &to, &mut |_, _, _| Ok(())).map_err(|error| {
         let message =
             format!("cannot keep a copy of {n_bytes} bytes before the layout is upgraded: {}", error.message());
         Failure::Said(Error::new(error.kind(), message).with_hint(
@@ -195,8 +195,8 @@ impl Unfinished {
         self.file.rewind()?;
         read_blocks(&mut self.file, n_bytes, |block_idx, block| {
             blocks.extend_from_slice(&block_checksum(block_idx, block).to_le_bytes());
-            watch(BackupStage::Comparing, (blocks.len() / 8 * format::BLOCK_BYTES) as u64, n_bytes);
-            Ok(())
+            watch(BackupStage::Comparing, (blocks.len() / 8 * format::BLOCK_BYTES) as u64, n_bytes)
+                .map_err(|error| std::io::Error::other(error.message().to_owned()))
         })?;
         let mut hash = Xxh3::new();
         hash.update(&blocks);
@@ -255,7 +255,7 @@ fn copy(source: &Connection, to: &Path, watch: Watch<'_>) -> Answer<Footer> {
         let progress = backup.progress();
         let n_done = u64::from((progress.pagecount - progress.remaining).unsigned_abs());
         let page_bytes = u64::from(footer.page_bytes);
-        watch(BackupStage::Copying, n_done * page_bytes, footer.n_database_bytes());
+        watch(BackupStage::Copying, n_done * page_bytes, footer.n_database_bytes()).map_err(Failure::Said)?;
         match step {
             StepResult::Done => break,
             StepResult::More => {}
@@ -275,7 +275,7 @@ pub fn verify(file: impl AsRef<Path>, watch: Watch<'_>) -> Result<BackedUp> {
     let (mut file, footer) = open(path)?;
     compare(&mut file, &footer, path, watch, |_| Ok(()))?;
     let mut backed_up = BackedUp::of(&footer);
-    watch(BackupStage::ReadingRows, 0, 0);
+    watch(BackupStage::ReadingRows, 0, 0)?;
     let parent = parent(path);
     let conn = schema::open_immutable(path).map_err(|failure| failure.into_error("read the backup", parent))?;
     backed_up.problems =
@@ -343,8 +343,8 @@ fn compare(
             let what = format!("bytes {start} to {} are not those that were written", start + block.len() as u64 - 1);
             outcome = Err(damaged(what));
         } else {
-            outcome = each(block);
-            watch(BackupStage::Comparing, block_idx * format::BLOCK_BYTES as u64 + block.len() as u64, n_bytes);
+            let n_done = block_idx * format::BLOCK_BYTES as u64 + block.len() as u64;
+            outcome = each(block).and_then(|()| watch(BackupStage::Comparing, n_done, n_bytes));
         }
         // Any error ends the reading; the outcome says which.
         if outcome.is_ok() { Ok(()) } else { Err(std::io::ErrorKind::InvalidData.into()) }

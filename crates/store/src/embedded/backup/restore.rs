@@ -84,7 +84,7 @@ fn fill(
     compare(file, footer, from, watch, |block| database.write_all(block).map_err(failed))?;
     database.sync_all().map_err(failed)?;
     drop(database);
-    watch(BackupStage::ReadingRows, 0, 0);
+    watch(BackupStage::ReadingRows, 0, 0)?;
     let finish = || -> Answer<_> {
         let conn = schema::connect(dir, Purpose::Write, FileUse::Shared, &Arc::default())?;
         let mut counters = None;
