@@ -169,7 +169,7 @@ struct Fold {
     threshold: f64,
 }
 
-/// `null` for a rate of which too few pairs of two people would tell.
+/// Without a rate of which too few pairs of two people would tell: nothing is printed as null.
 #[derive(Serialize)]
 struct TarAtFar {
     #[serde(rename = "1e-2")]

@@ -283,7 +283,7 @@ fn an_evaluation_counts_missing_faces_as_errors() {
     assert_eq!(answer["folds"][1]["accuracy"], 0.5);
     assert_eq!((&answer["accuracy"], &answer["accuracy_sd"]), (&0.75.into(), &0.25.into()));
     // Of six pairs no rate is stated.
-    let unstated = serde_json::json!({"1e-2": null, "1e-3": null});
+    let unstated = serde_json::json!({});
     assert_eq!((&answer["tar_at_far"], &answer["folds"][0]["tar_at_far"]), (&unstated, &unstated));
     let interval: Vec<f64> = serde_json::from_value(answer["accuracy_interval"].clone()).unwrap();
     assert!(interval[0] < 0.5 && (0.75..1.0).contains(&interval[1]), "{interval:?}");
@@ -348,7 +348,7 @@ fn the_default_pack_is_as_accurate_as_it_was_measured() {
     };
     at_least("/accuracy", 0.993);
     // 900 pairs of two people show no rate of 1e-2, of which there would be nine.
-    assert_eq!(answer["tar_at_far"], serde_json::json!({"1e-2": null, "1e-3": null}));
+    assert_eq!(answer["tar_at_far"], serde_json::json!({}));
 }
 
 #[test]
