@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::measure::{self, Numbers, Pack, Scratch};
-use super::usage::processor_time;
+use super::usage::{processor_time, processor_time_of};
 use crate::assemble::{self, Opened};
 use crate::cli::progress::CountProgress;
 use crate::cli::table::{self, Align};
@@ -34,6 +34,9 @@ use crate::listener::{self, LargeRequests, Socket};
 use crate::outcome::{Outcome, Verdict, failed, refused};
 use crate::system::SystemIds;
 use client::Client;
+
+/// What the names of the index's threads begin with.
+const SCANNING: &str = "index-";
 
 /// Faces whose templates are looked for, one after the other: the first ones, which the dialect lists.
 const PROBES_MAX: u64 = 10_000;
@@ -82,6 +85,8 @@ struct Figure {
     cpu_us: f64,
     /// The same of the turn that took least.
     cpu_us_min: f64,
+    /// Processor time of the index's threads alone: the scan. 0 where the system does not say.
+    scan_us: f64,
     per_second: f64,
     /// Medians over all turns of each turn's quantiles.
     median_ms: f64,
@@ -97,10 +102,14 @@ struct Report {
     top_k: u64,
     connections: u64,
     rounds: u64,
+    /// The index asked by one caller, one search after the other.
+    lone: Figure,
     index: Figure,
     http: Figure,
     /// Processor time over HTTP divided by that of the index.
     ratio: f64,
+    /// The scan of a search over HTTP divided by that of a lone one.
+    scan_ratio: f64,
 }
 
 /// One turn of one kind.
@@ -108,6 +117,8 @@ struct Report {
 struct Turn {
     searches: u64,
     cpu: Duration,
+    /// Of the index's threads.
+    scan: Duration,
     took: Duration,
     median_ms: f64,
     p99_ms: f64,
@@ -150,7 +161,7 @@ pub(crate) async fn run(args: HttpArgs, config: &Config) -> Outcome {
     stop.send_replace(true);
     server.await.map_err(|error| failed(format!("the server failed: {error}")))?;
     drop(opened);
-    let (index, http) = measured?;
+    let [lone, index, http] = measured?;
 
     let report = Report {
         cpu: super::cpu_name(),
@@ -161,6 +172,8 @@ pub(crate) async fn run(args: HttpArgs, config: &Config) -> Outcome {
         connections: args.connections,
         rounds: args.rounds,
         ratio: http.cpu_us / index.cpu_us,
+        scan_ratio: http.scan_us / lone.scan_us,
+        lone,
         index,
         http,
     };
@@ -189,14 +202,14 @@ async fn filled(opened: &Opened, key: &AccessKey, pack: &Pack, n_faces: u64) -> 
     Ok(face_set)
 }
 
-/// Both figures, turn by turn.
+/// All figures, turn by turn: of the index asked by one, by as many as there are connections, and over these.
 async fn measured(
     args: &HttpArgs,
     opened: &Opened,
     key: &AccessKey,
     face_set: &FaceSet,
     address: std::net::SocketAddr,
-) -> Result<(Figure, Figure), Error> {
+) -> Result<[Figure; 3], Error> {
     let questions: Arc<[GallerySearch]> = questions(opened, key, face_set, args).await?.into();
     let plan = client::Plan::new(address, key, face_set, args.connections, args.top_k, questions.len() as u64);
     let mut client = Client::start(&plan).await?;
@@ -204,15 +217,16 @@ async fn measured(
     search_index(&opened.index, &questions, args.connections, WARM_UP).await?;
     search_over_http(&mut client, WARM_UP).await?;
     let progress = CountProgress::new("searching", args.rounds);
-    let (mut index_turns, mut http_turns) = (Vec::new(), Vec::new());
+    let (mut lone_turns, mut index_turns, mut http_turns) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=args.rounds {
+        lone_turns.push(search_index(&opened.index, &questions, 1, time).await?);
         index_turns.push(search_index(&opened.index, &questions, args.connections, time).await?);
         http_turns.push(search_over_http(&mut client, time).await?);
         progress.set(round);
     }
     progress.finish();
     client.stop().await?;
-    Ok((figure(&index_turns), figure(&http_turns)))
+    Ok([figure(&lone_turns), figure(&index_turns), figure(&http_turns)])
 }
 
 /// What the index is asked: for each probe what the library would ask for it.
@@ -245,7 +259,7 @@ async fn search_index(
     n_callers: u64,
     time: Duration,
 ) -> Result<Turn, Error> {
-    let (start, cpu_before) = (Instant::now(), processor_time());
+    let (start, cpu_before, scan_before) = (Instant::now(), processor_time(), processor_time_of(SCANNING));
     let mut callers = JoinSet::new();
     for caller in 0..n_callers as usize {
         let (index, questions) = (Arc::clone(index), Arc::clone(questions));
@@ -270,10 +284,12 @@ async fn search_index(
         taken.extend(done.map_err(|error| failed(format!("a caller failed: {error}")))??);
     }
     let (took, cpu) = (start.elapsed(), processor_time().saturating_sub(cpu_before));
+    let scan = processor_time_of(SCANNING).saturating_sub(scan_before);
     taken.sort_unstable();
     Ok(Turn {
         searches: taken.len() as u64,
         cpu,
+        scan,
         took,
         median_ms: measure::quantile_ms(&taken, 0.5),
         p99_ms: measure::quantile_ms(&taken, 0.99),
@@ -282,16 +298,18 @@ async fn search_index(
 
 /// One turn over HTTP: the processor time of this process while the clients ask.
 async fn search_over_http(client: &mut Client, time: Duration) -> Result<Turn, Error> {
-    let (start, cpu_before) = (Instant::now(), processor_time());
+    let (start, cpu_before, scan_before) = (Instant::now(), processor_time(), processor_time_of(SCANNING));
     let done = client.search(time).await?;
     let (took, cpu) = (start.elapsed(), processor_time().saturating_sub(cpu_before));
-    Ok(Turn { searches: done.searches, cpu, took, median_ms: done.median_ms, p99_ms: done.p99_ms })
+    let scan = processor_time_of(SCANNING).saturating_sub(scan_before);
+    Ok(Turn { searches: done.searches, cpu, scan, took, median_ms: done.median_ms, p99_ms: done.p99_ms })
 }
 
 fn figure(turns: &[Turn]) -> Figure {
     let searches: u64 = turns.iter().map(|turn| turn.searches).sum();
     let (cpu, took): (Duration, Duration) =
         (turns.iter().map(|turn| turn.cpu).sum(), turns.iter().map(|turn| turn.took).sum());
+    let scan: Duration = turns.iter().map(|turn| turn.scan).sum();
     let cpu_us = |cpu: Duration, searches: u64| cpu.as_secs_f64() * 1e6 / searches.max(1) as f64;
     let middle = |of: fn(&Turn) -> f64| {
         let mut figures: Vec<f64> = turns.iter().map(of).collect();
@@ -302,6 +320,7 @@ fn figure(turns: &[Turn]) -> Figure {
         searches,
         cpu_us: cpu_us(cpu, searches),
         cpu_us_min: turns.iter().map(|turn| cpu_us(turn.cpu, turn.searches)).fold(f64::INFINITY, f64::min),
+        scan_us: cpu_us(scan, searches),
         per_second: searches as f64 / took.as_secs_f64(),
         median_ms: middle(|turn| turn.median_ms),
         p99_ms: middle(|turn| turn.p99_ms),
@@ -315,17 +334,24 @@ fn print(report: &Report) {
         report.faces, report.dimensions, report.top_k, report.connections, report.rounds
     ));
     terminal::data("");
-    let columns = ["CPU us", "least", "per second", "median ms", "99 % within ms"].map(|name| (name, Align::Right));
+    let columns =
+        ["CPU us", "least", "scan us", "per second", "median ms", "99 % within ms"].map(|name| (name, Align::Right));
     let columns: Vec<_> = [("", Align::Left)].into_iter().chain(columns).collect();
     let row = |(name, figure): (&str, &Figure)| {
-        let numbers = [figure.cpu_us, figure.cpu_us_min, figure.per_second].map(|number| format!("{number:.0}"));
+        let numbers =
+            [figure.cpu_us, figure.cpu_us_min, figure.scan_us, figure.per_second].map(|number| format!("{number:.0}"));
         let times = [figure.median_ms, figure.p99_ms].map(|ms| format!("{ms:.2}"));
         [name.to_owned()].into_iter().chain(numbers).chain(times).collect::<Vec<_>>()
     };
-    let rows = [("index alone", &report.index), ("over HTTP", &report.http)].map(row);
+    let rows =
+        [("index, one search at a time", &report.lone), ("index alone", &report.index), ("over HTTP", &report.http)]
+            .map(row);
     table::lines(&columns, &rows).iter().for_each(terminal::data);
     terminal::data("");
     terminal::data(format!("over HTTP a search takes {:.2} times the processor time of the index alone", report.ratio));
+    if report.scan_ratio.is_finite() {
+        terminal::data(format!("its scan takes {:.2} times the processor time of a lone one's", report.scan_ratio));
+    }
 }
 
 /// Made-up operating points: no threshold is used, but a pack has to have some.
@@ -360,13 +386,14 @@ mod tests {
         let turn = |searches, cpu_ms, median_ms| Turn {
             searches,
             cpu: Duration::from_millis(cpu_ms),
+            scan: Duration::from_millis(cpu_ms / 2),
             took: Duration::from_secs(1),
             median_ms,
             p99_ms: 2.0 * median_ms,
         };
         let figure = figure(&[turn(100, 10, 1.0), turn(300, 90, 3.0), turn(100, 40, 2.0)]);
         assert_eq!((figure.searches, figure.cpu_us, figure.cpu_us_min), (500, 280.0, 100.0));
-        assert_eq!((figure.median_ms, figure.p99_ms), (2.0, 4.0));
+        assert_eq!((figure.median_ms, figure.p99_ms, figure.scan_us), (2.0, 4.0, 140.0));
         assert!((figure.per_second - 500.0 / 3.0).abs() < 1e-9);
     }
 }

@@ -10,6 +10,24 @@ pub(super) fn processor_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
+/// Time that those threads of this process have spent on processors whose names begin so; zero where the system does not say
+/// (only Linux does).
+pub(super) fn processor_time_of(threads: &str) -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let time = |task: std::fs::DirEntry| {
+        let read = |name: &str| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        let is_meant = read("comm").starts_with(threads);
+        is_meant.then(|| nanoseconds(&read("schedstat")))
+    };
+    tasks.filter_map(time).sum()
+}
+
+/// The first number of a file such as `1234 56 7`.
+fn nanoseconds(schedstat: &str) -> Duration {
+    let number = schedstat.split_whitespace().next().and_then(|number| number.parse().ok());
+    Duration::from_nanos(number.unwrap_or(0))
+}
+
 /// Resident memory of this process now and at its highest, in MB; zero where the system does not say (only Linux does).
 pub(super) fn memory_mb() -> (f64, f64) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -32,6 +50,20 @@ mod tests {
         let status = "Name:\tlikeness\nVmHWM:\t  250000 kB\nVmRSS:\t  125000 kB\n";
         assert_eq!((kilobytes(status, "VmRSS:"), kilobytes(status, "VmHWM:")), (128_000.0, 256_000.0));
         assert_eq!(kilobytes("Name:\tlikeness\n", "VmRSS:"), 0.0);
+    }
+
+    #[test]
+    fn time_of_threads_is_counted_by_their_names() {
+        let worked = || {
+            let before = processor_time();
+            while processor_time() - before < Duration::from_millis(2) {}
+            (processor_time_of("worker-of-"), processor_time_of("nobody-is-"))
+        };
+        let thread = std::thread::Builder::new().name("worker-of-test".into()).spawn(worked).expect("a thread");
+        let (meant, others) = thread.join().expect("no panic");
+        assert_eq!(others, Duration::ZERO);
+        assert!(!cfg!(target_os = "linux") || meant > Duration::ZERO, "{meant:?}");
+        assert_eq!((nanoseconds("1234 56 7\n"), nanoseconds("")), (Duration::from_nanos(1234), Duration::ZERO));
     }
 
     #[test]
