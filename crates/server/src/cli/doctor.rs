@@ -524,6 +524,20 @@ async fn store(found: &mut Findings, config: &Config, data: &Path, presence: Pre
     match presence {
         // Its folder is not to be had, and the line before says why.
         Presence::Silent { .. } => return,
+        // One look tells that no server can start.
+        Presence::Nobody
+            if quick
+                && config.general.store.is_none()
+                && fs::metadata(data.join(DATABASE_FILE)).map_or(0, |file| file.len()) == 0 =>
+        {
+            let says = format!("{DATABASE_FILE} is missing or empty, and {IDENTITY_FILE} says that a library was here");
+            found.fail(
+                "store",
+                says,
+                "put the file back, or restore a backup into a folder of its own (`likeness restore`)",
+            );
+            return;
+        }
         Presence::Nobody if quick => {
             found.fail("store", "no server answers for this folder", "start `likeness serve`, or look into its log");
             return;

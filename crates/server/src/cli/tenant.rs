@@ -47,7 +47,8 @@ pub(crate) struct ListArgs {
 /// See [`Command::Show`].
 #[derive(Debug, Args)]
 pub(crate) struct NamedArgs {
-    /// Its name
+    /// Its name [default: LIKENESS_TENANT]
+    #[arg(env = "LIKENESS_TENANT", hide_env = true)]
     name: String,
     /// Print one JSON object
     #[arg(long)]
@@ -131,6 +132,24 @@ fn described(tenant: &Tenant) -> serde_json::Value {
     })
 }
 
+/// The same of one that a server tells of.
+fn told(tenant: &dto::Tenant) -> serde_json::Value {
+    let limits = &tenant.limits;
+    json!({
+        "tenant": tenant.name,
+        "project_id": tenant.project_id,
+        "created_at": tenant.created_at,
+        "limits": {
+            "face_sets_max": limits.face_sets_max,
+            "faces_max": limits.faces_max,
+            "persons_max": limits.persons_max,
+            "set_faces_max": limits.set_faces_max,
+            "person_faces_max": limits.person_faces_max,
+            "calls_per_second": limits.calls_per_second,
+        },
+    })
+}
+
 async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
     let tenants = credentials.tenants().await?;
     if args.json {
@@ -159,7 +178,11 @@ async fn show(args: NamedArgs, config: &Config) -> Outcome {
     let path = ["tenants", name.as_str()];
     let tenant: dto::Tenant = connection.call(Method::GET, &path, &[], Payload::Empty).await?;
     if args.json {
-        terminal::json(&tenant)?;
+        let usage = tenant.usage.clone().unwrap_or_default();
+        let usage = json!({ "n_face_sets": usage.n_face_sets, "n_persons": usage.n_persons, "n_faces": usage.n_faces });
+        let mut told = told(&tenant);
+        told["usage"] = usage;
+        terminal::data(told);
         return Ok(Verdict::Done);
     }
     let line = |name: &str, value: &dyn std::fmt::Display| terminal::data(format_args!("{name:<18}{value}"));
@@ -188,7 +211,7 @@ async fn create(args: SetArgs, config: &Config) -> Outcome {
     let body = Payload::json(&json!({ "name": name.as_str(), "limits": limits }))?;
     let made: dto::Tenant = connection.call(Method::POST, &["tenants"], &[], body).await?;
     if args.json {
-        terminal::json(&made)?;
+        terminal::data(told(&made));
     } else {
         terminal::message(format_args!("made tenant {}", made.name));
         terminal::message(format_args!("  hint: `likeness key create --tenant {}` makes its first key", made.name));

@@ -287,6 +287,9 @@ fn the_doctor_names_what_is_wrong_with_its_cure() {
     let stopped = scratch.run(&["doctor", "--data", "data", "--quick"]);
     assert_eq!(stopped.code, Some(1), "a health check without a server fails: {}", stopped.data);
     assert!(stopped.data.contains("fail  store        no server answers for this folder"), "{}", stopped.data);
+    fs::write(scratch.data().join("likeness.db"), "").unwrap();
+    let emptied = scratch.run(&["doctor", "--data", "data", "--quick"]);
+    assert!(emptied.data.contains("fail  store        likeness.db is missing or empty"), "{}", emptied.data);
 }
 
 /// What every command that asks a server for something is called with.

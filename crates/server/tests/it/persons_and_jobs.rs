@@ -216,10 +216,13 @@ fn persons_are_made_given_faces_compared_moved_and_split() {
         assert_eq!(coded(arguments), (Some(2), code.to_owned()), "{arguments:?}");
     }
     let made = json_of(&["tenant", "create", "north", "--faces-max", "7"]);
-    assert_eq!((&made["name"], &made["limits"]), (&json!("north"), &json!({"faces_max": 7})), "{made}");
+    assert_eq!((&made["tenant"], &made["limits"]["faces_max"]), (&json!("north"), &json!(7)), "{made}");
     assert_eq!(coded(&["tenant", "create", "north"]), (Some(2), "tenant_exists".to_owned()));
     let shown = json_of(&["tenant", "show", "north"]);
     assert_eq!((&shown["limits"]["faces_max"], &shown["usage"]["n_faces"]), (&json!(7), &json!(0)), "{shown}");
+    // One shape, whichever command tells of a tenant.
+    let listed = json_of(&["tenant", "list"])["tenants"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&listed["tenant"], &listed["limits"]), (&shown["tenant"], &shown["limits"]));
     assert!(told(&scratch, &["tenant", "show", "north"]).contains("faces             0 of at most 7\n"));
     told(&scratch, &["tenant", "delete", "north", "--yes"]);
     let keys = json_of(&["key", "list"]);
