@@ -56,7 +56,7 @@ pub(crate) async fn run(args: CheckArgs, config: &Config) -> Outcome {
     let data = config.data()?;
     if args.acknowledge_loss {
         // Looking must not make a library where there is none.
-        if !data.join(DATABASE_FILE).is_file() {
+        if config.general.store.is_none() && !data.join(DATABASE_FILE).is_file() {
             return Err(refused(format!("there is no library in {}", data.display()))
                 .with_hint("name its data folder with `--data DIR` or LIKENESS_DATA"));
         }

@@ -40,6 +40,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Pause after the database could not be read or the index not be filled.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
+/// Losses that are remembered, at most; further ones are in the log only.
+const LOSSES_MAX: usize = 100;
+
 /// Own commits that wait to be applied, at most; beyond it they are read from the table like others.
 const OWN_MAX: usize = 4096;
 
@@ -59,6 +62,8 @@ pub(super) struct Follower {
     is_lost: AtomicBool,
     /// It has had commits that the database lacks, and so may have what was made of them elsewhere.
     has_other_history: AtomicBool,
+    /// Where the node was and where the database, each time that the database lacked commits, until somebody acknowledges it.
+    losses: Mutex<Vec<(Position, Revision)>>,
     wake: Notify,
     /// Who wants to know the last commit of the database.
     questions: mpsc::Sender<oneshot::Sender<Result<Position, String>>>,
@@ -81,6 +86,7 @@ impl Follower {
             known: AtomicU64::new(0),
             is_lost: AtomicBool::new(true),
             has_other_history: AtomicBool::new(false),
+            losses: Mutex::default(),
             wake: Notify::new(),
             questions,
         };
@@ -147,6 +153,33 @@ impl Follower {
         Ok(())
     }
 
+    /// How often the database lacked commits that this node had seen, since it was started or somebody acknowledged that.
+    pub(super) fn n_losses(&self) -> u64 {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
+    /// The same in words.
+    pub(super) fn losses(&self) -> Vec<String> {
+        let losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = |(node, database): &(Position, Revision)| {
+            format!(
+                "the database lacks acknowledged commits that this server had seen up to {}: another database server was promoted \
+                 without them, at {} when that was noticed; enrol again what is missing, delete again what is back, see with \
+                 `likeness key list` whether access keys are back that were disabled or deleted, and then end this notice with \
+                 `likeness check --acknowledge-loss`",
+                node.revision.0, database.0
+            )
+        };
+        losses.iter().map(told).collect()
+    }
+
+    /// Somebody has seen them; returns what they said.
+    pub(super) fn acknowledge_losses(&self) -> Vec<String> {
+        let told = self.losses();
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        told
+    }
+
     /// What the index has taken over is not what the database has.
     fn is_of_another_history(&self, at: Position, truth: Position) {
         tracing::error!(
@@ -155,6 +188,12 @@ impl Follower {
             "the database lacks commits that this node has seen: another server was promoted without them. The index is \
              filled anew; hint: with `synchronous_standby_names` a promotion loses nothing"
         );
+        let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+        // Several searches may notice the same one.
+        if losses.last().is_none_or(|(last, _)| *last != at) && losses.len() < LOSSES_MAX {
+            losses.push((at, truth.revision));
+        }
+        drop(losses);
         // What is known of the other history is of no use.
         self.own.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.known.store(0, Ordering::SeqCst);

@@ -914,6 +914,7 @@ impl GalleryStore for PostgresStore {
         StoreHealth {
             write_failure: self.shared.database.trouble().or_else(behind),
             outside: outside_health(&self.shared),
+            n_losses: self.shared.follower.n_losses(),
             ..StoreHealth::default()
         }
     }
@@ -951,8 +952,14 @@ impl GalleryStore for PostgresStore {
                 });
             let answer = shared.try_read(true, &*look).await;
             shared.watch_report(None);
-            answer
+            let mut report = answer?;
+            report.problems.extend(shared.follower.losses());
+            Ok(report)
         })
+    }
+
+    fn acknowledge_losses(&self) -> Pending<'_, Vec<String>> {
+        Box::pin(std::future::ready(Ok(self.shared.follower.acknowledge_losses())))
     }
 
     fn report_progress(&self) -> Option<ReportProgress> {

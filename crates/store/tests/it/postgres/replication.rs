@@ -113,5 +113,13 @@ fn an_index_of_a_lost_history_is_filled_anew() {
         assert_eq!(node.finds_patiently(set, 13).await, Some(face_id(13)));
         node.add(set, 14).await;
         assert_eq!(writer.finds_patiently(set, 14).await, Some(face_id(14)));
+
+        // It says so until somebody has seen it; the other server has seen nothing of what was lost.
+        assert_eq!((node.store.health().n_losses, writer.store.health().n_losses), (1, 0));
+        let told = node.store.report(false).await.unwrap().problems;
+        assert!(told.len() == 1 && told[0].contains("lacks acknowledged commits"), "{told:?}");
+        assert_eq!(node.store.acknowledge_losses().await.unwrap(), told);
+        assert_eq!(node.store.health().n_losses, 0);
+        assert_eq!(node.store.report(false).await.unwrap().problems, [] as [String; 0]);
     });
 }
