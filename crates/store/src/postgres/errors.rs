@@ -148,6 +148,13 @@ impl Failure {
                     // Who may sign in, and to which database: nothing of what is stored.
                     _ => match error.as_db_error().filter(|said| is_of_sign_in(said.code())) {
                         Some(said) => format!("cannot {doing}: the database says: {}", said.message()),
+                        None if lacks_password(&error) => {
+                            let message =
+                                format!("cannot {doing}: the database asks for a password, and none was given");
+                            return Error::new(kind, message)
+                                .with_hint("give it by `store_password_file` or PGPASSWORD")
+                                .with_source(error);
+                        }
                         None => format!("cannot {doing}: the database failed"),
                     },
                 };
@@ -166,6 +173,11 @@ fn is_of_sign_in(code: &SqlState) -> bool {
         &SqlState::INSUFFICIENT_PRIVILEGE,
     ]
     .contains(&code)
+}
+
+/// Whether the client has no password to answer with, which it says in words only.
+fn lacks_password(error: &tokio_postgres::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.to_string() == "password missing")
 }
 
 /// Whether a time limit ran out or too many transactions are in each other's way.

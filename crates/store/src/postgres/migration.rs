@@ -344,8 +344,10 @@ impl Connected {
         match failure {
             Failure::Damaged(what) => {
                 let message = format!("cannot {doing}: the library in `{}` is damaged: {what}", self.shown);
-                Error::internal(message, what)
-                    .with_hint("`likeness check` names all that is damaged; restore a backup of the database first")
+                Error::internal(message, what).with_hint(
+                    "`likeness check` names all that is damaged; restore a backup of the database first, or, if a \
+                                migration has begun it as its target, empty it and begin again",
+                )
             }
             failure => failure.into_error(doing),
         }

@@ -123,3 +123,26 @@ fn an_index_of_a_lost_history_is_filled_anew() {
         assert_eq!(node.store.report(false).await.unwrap().problems, [] as [String; 0]);
     });
 }
+
+/// Whoever gives no password to a database that asks for one is told that, and where it comes from.
+#[test]
+fn a_password_that_is_missing_is_asked_for() {
+    if !server::is_installed() {
+        return;
+    }
+    let server = Server::start();
+    let database = server.database();
+    server.sql("postgres", "ALTER ROLE likeness PASSWORD 'secret'");
+    let rules = server.data().join("pg_hba.conf");
+    let before = std::fs::read_to_string(&rules).unwrap();
+    std::fs::write(&rules, format!("local {database} all scram-sha-256\n{before}")).unwrap();
+    let loaded = server.sql("postgres", "SELECT pg_conf_load_time()");
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    until(&server, &format!("SELECT pg_conf_load_time() > '{loaded}'"), "t");
+    let index = std::sync::Arc::new(likeness_store::conformance::Ledger::default());
+    let place = server.place(&database);
+    let opened = likeness_store::postgres::PostgresStore::open(place, index, settings(), clock());
+    let error = opened.err().expect("nobody may sign in without it");
+    assert!(error.message().contains("asks for a password, and none was given"), "{error}");
+    assert!(error.hint().unwrap().contains("PGPASSWORD"), "{error:?}");
+}
