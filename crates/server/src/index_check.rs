@@ -98,3 +98,70 @@ fn failed(error: &likeness_domain::Error) -> Response {
     tracing::warn!(%error, "the index cannot be compared with the store");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use likeness_domain::filter::Filter;
+    use likeness_domain::ports::{GalleryChange, GallerySearch, Hit, Pending};
+    use likeness_domain::types::{Revision, Tenant, TenantName, TimestampMs};
+    use likeness_store::conformance::samples::*;
+    use likeness_store::index::BruteForceIndex;
+    use likeness_store::memory::MemoryStore;
+
+    use super::*;
+
+    /// Has another number of rows than its store at some of the looks.
+    struct Late {
+        inner: BruteForceIndex,
+        /// How many rows too many at each look from now on; none after the last.
+        surplus: Mutex<Vec<usize>>,
+    }
+
+    impl VectorIndex for Late {
+        fn apply(&self, revision: Revision, changes: Vec<GalleryChange>) -> Pending<'_, ()> {
+            self.inner.apply(revision, changes)
+        }
+
+        fn revision(&self) -> Option<Revision> {
+            self.inner.revision()
+        }
+
+        fn restart(&self) -> Pending<'_, ()> {
+            self.inner.restart()
+        }
+
+        fn resume(&self, revision: Revision) -> Pending<'_, ()> {
+            self.inner.resume(revision)
+        }
+
+        fn search(&self, question: GallerySearch) -> Pending<'_, Vec<Hit>> {
+            self.inner.search(question)
+        }
+
+        fn matching(&self, face_set: FaceSetId, filter: Arc<Filter>) -> Pending<'_, Vec<u64>> {
+            self.inner.matching(face_set, filter)
+        }
+
+        fn n_rows(&self, face_set: FaceSetId) -> usize {
+            self.inner.n_rows(face_set) + self.surplus.lock().unwrap().pop().unwrap_or(0)
+        }
+    }
+
+    /// Issue 17: `doctor` called a server broken while somebody wrote.
+    #[tokio::test(start_paused = true)]
+    async fn only_a_set_that_differs_at_every_look_is_wrong() {
+        let name = TenantName::new("acme").unwrap();
+        let acme = Tenant::new(ours(), name, TimestampMs(1));
+        for (n_late, n_differing) in [(0, 0), (1, 0), (N_LOOKS - 1, 0), (N_LOOKS, 1)] {
+            let index = Arc::new(Late { inner: BruteForceIndex::new(), surplus: Mutex::new(vec![1; n_late]) });
+            let store = MemoryStore::open(Arc::clone(&index) as _);
+            store.ensure_tenant(by(ours()), acme.clone()).await.unwrap();
+            store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+            let found = check(&store, &*index, &store).await.unwrap();
+            let expected = IndexCheck { is_ready: true, n_face_sets: 1, n_faces: 0, n_differing };
+            assert_eq!(found, expected, "{n_late} looks");
+        }
+    }
+}

@@ -528,6 +528,7 @@ async fn store(found: &mut Findings, config: &Config, data: &Path, presence: Pre
         Presence::Nobody
             if quick
                 && config.general.store.is_none()
+                && is_there(IDENTITY_FILE)
                 && fs::metadata(data.join(DATABASE_FILE)).map_or(0, |file| file.len()) == 0 =>
         {
             let says = format!("{DATABASE_FILE} is missing or empty, and {IDENTITY_FILE} says that a library was here");

@@ -1,13 +1,15 @@
-//! `likeness tenant`: list, set limits, delete.
+//! `likeness tenant`: list, show, make, set limits, delete.
 
 use clap::{Args, Subcommand};
 use http::Method;
 use likeness_domain::access::Limits;
 use likeness_domain::ports::CredentialStore;
-use likeness_domain::types::{Tenant, TenantName};
+use likeness_domain::types::{Tenant, TenantName, TimestampMs};
 use likeness_domain::{Error, Kind};
 use likeness_wire::native::dto;
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::connection::{Connection, Payload, existing_library};
 use super::deed::Deed;
@@ -122,32 +124,32 @@ fn named(limits: &Limits) -> [(&'static str, Option<u64>); 6] {
 
 /// A tenant as JSON.
 fn described(tenant: &Tenant) -> serde_json::Value {
-    let limits: serde_json::Map<String, serde_json::Value> =
-        named(&tenant.limits).into_iter().map(|(name, most)| (name.to_owned(), json!(most))).collect();
-    json!({
-        "tenant": tenant.name.as_str(),
-        "project_id": tenant.id.to_string(),
-        "created_at": spell(tenant.created_at),
-        "limits": limits,
-    })
+    shape(tenant.name.as_str(), &tenant.id.to_string(), &spell(tenant.created_at), &tenant.limits)
 }
 
-/// The same of one that a server tells of.
+/// The same of one that the native API tells of, whose times have fractions of seconds.
 fn told(tenant: &dto::Tenant) -> serde_json::Value {
-    let limits = &tenant.limits;
-    json!({
-        "tenant": tenant.name,
-        "project_id": tenant.project_id,
-        "created_at": tenant.created_at,
-        "limits": {
-            "face_sets_max": limits.face_sets_max,
-            "faces_max": limits.faces_max,
-            "persons_max": limits.persons_max,
-            "set_faces_max": limits.set_faces_max,
-            "person_faces_max": limits.person_faces_max,
-            "calls_per_second": limits.calls_per_second,
-        },
-    })
+    let seconds = OffsetDateTime::parse(&tenant.created_at, &Rfc3339).ok();
+    let seconds = seconds.map(|at| spell(TimestampMs(at.unix_timestamp() * 1000)));
+    let created_at = seconds.as_ref().unwrap_or(&tenant.created_at);
+    shape(&tenant.name, &tenant.project_id, created_at, &limits_of(&tenant.limits))
+}
+
+fn shape(name: &str, project_id: &str, created_at: &str, limits: &Limits) -> serde_json::Value {
+    let limits: serde_json::Map<String, serde_json::Value> =
+        named(limits).into_iter().map(|(name, most)| (name.to_owned(), json!(most))).collect();
+    json!({ "tenant": name, "project_id": project_id, "created_at": created_at, "limits": limits })
+}
+
+fn limits_of(limits: &dto::TenantLimits) -> Limits {
+    Limits {
+        face_sets_max: limits.face_sets_max,
+        faces_max: limits.faces_max,
+        persons_max: limits.persons_max,
+        face_set_faces_max: limits.set_faces_max,
+        person_faces_max: limits.person_faces_max,
+        calls_per_second: limits.calls_per_second,
+    }
 }
 
 async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {

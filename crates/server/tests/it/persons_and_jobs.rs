@@ -222,7 +222,9 @@ fn persons_are_made_given_faces_compared_moved_and_split() {
     assert_eq!((&shown["limits"]["faces_max"], &shown["usage"]["n_faces"]), (&json!(7), &json!(0)), "{shown}");
     // One shape, whichever command tells of a tenant.
     let listed = json_of(&["tenant", "list"])["tenants"].as_array().unwrap().last().unwrap().clone();
-    assert_eq!((&listed["tenant"], &listed["limits"]), (&shown["tenant"], &shown["limits"]));
+    for member in ["tenant", "project_id", "created_at", "limits"] {
+        assert_eq!(listed[member], shown[member], "{member}");
+    }
     assert!(told(&scratch, &["tenant", "show", "north"]).contains("faces             0 of at most 7\n"));
     told(&scratch, &["tenant", "delete", "north", "--yes"]);
     let keys = json_of(&["key", "list"]);

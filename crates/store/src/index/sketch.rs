@@ -1,4 +1,6 @@
-//! Sketches of rows of up to 128 numbers: codes of 3 bits a number, which a search of one probe looks at first.
+//! Sketches of rows of up to 128 numbers: codes of 3 bits a number, which a search of one probe looks at first. The trade's
+//! name for such codes is product quantisation, here with one fixed codebook for all parts, and for looking them up in
+//! registers fast scan; unlike there the bound is proved, so nothing is lost.
 //!
 //! # The codes
 //! Two numbers of a rotated vector, `xᵢ` and `x₆₄₊ᵢ`, are a point in the plane, and the points of all vectors lie alike: as a

@@ -23,6 +23,7 @@ use likeness_store::milvus::truth::Stage;
 use likeness_store::postgres::{Address, PostgresStore, Settings};
 
 use super::nodes::{PATIENCE, runtime};
+use super::replication::until;
 use super::server::{self, Server};
 use crate::milvus::server as milvus_server;
 use crate::milvus::server::Variety;
@@ -614,10 +615,7 @@ fn a_promotion_loses_nothing_of_the_sets_in_milvus() {
     let standby = primary.standby();
     primary.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
     primary.sql("postgres", "SELECT pg_reload_conf()");
-    let started = Instant::now();
-    while primary.sql("postgres", "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") != "1" {
-        assert!(started.elapsed() < PATIENCE, "the standby follows");
-    }
+    until(&primary, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'", "1");
     let (database, milvus_url) = (server::url(&[&primary, &standby], &primary.database()), milvus.url());
     let witness = Witness::default();
     let a = Here::filled(&database, &milvus_url, &witness);
@@ -649,10 +647,7 @@ fn what_milvus_has_of_a_lost_history_is_copied_anew() {
     a.wait_until_shipped();
     a.wait_until_flushed();
     let position = primary.sql("postgres", "SELECT pg_current_wal_lsn()");
-    let started = Instant::now();
-    while standby.sql("postgres", &format!("SELECT pg_last_wal_replay_lsn() >= '{position}'")) != "t" {
-        assert!(started.elapsed() < PATIENCE, "the standby follows");
-    }
+    until(&standby, &format!("SELECT pg_last_wal_replay_lsn() >= '{position}'"), "t");
     standby.stop("fast");
     assert!(a.delete(5) && a.add(1005));
     a.wait_until_shipped();

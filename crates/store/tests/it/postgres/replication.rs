@@ -17,7 +17,7 @@ fn settings() -> Settings {
 }
 
 /// Waits until a statement on the database prints this.
-fn until(server: &Server, statement: &str, expected: &str) {
+pub(super) fn until(server: &Server, statement: &str, expected: &str) {
     let started = Instant::now();
     while server.sql("postgres", statement) != expected {
         assert!(started.elapsed() < Duration::from_secs(60), "{statement} does not become {expected}");
