@@ -18,6 +18,8 @@ INHERENT = [
     (r".*", r"(photos\[\d+\]\.)?fields?\..*", "field_not_defined|field_type_mismatch", "which custom fields there are is the face set's"),
     (r".*", r"far|false_matches", "invalid_argument", "which rates were measured is the model pack's and depends on the faces of the set"),
     (r"POST /face-sets/\{name\}/search-picture", r"top|faces_max", "invalid_argument", "their product is bounded"),
+    (r"POST /face-sets/\{name\}/search(-picture)?", r"similarity_min|far|false_matches|image|face_id|person|template",
+     "invalid_argument|missing_argument", "in a form with a file: which of them exclude each other is said in words"),
     (r"POST /liveness", r"windows|actions", "invalid_argument|missing_argument", "as many windows as actions"),
     (r"POST /face-sets/\{name\}/archive/export-later", r"include", "invalid_argument", "whether a set keeps thumbnails is the set's"),
     (r"GET /face-sets/\{name\}/archive", r"include", "invalid_argument", "whether a set keeps thumbnails is the set's"),
