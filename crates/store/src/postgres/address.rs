@@ -14,7 +14,7 @@ use super::tls::Tls;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// After so long without a sign of life a connection counts as broken.
-const ALIVE_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where the database is and who asks. Neither its text nor its debug form has the password.
 #[derive(Clone)]

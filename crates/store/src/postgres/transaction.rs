@@ -17,6 +17,7 @@ use likeness_domain::ports::Change;
 use likeness_domain::types::{AccessKeyId, Actor, Revision, TenantId};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::address::ALIVE_WITHIN;
 use super::commits::{CHANNEL, Position, checksum_of};
 use super::errors::{Answer, Failure, pause_before};
 use super::session::Session;
@@ -98,13 +99,18 @@ fn lock_of(tenant: TenantId) -> i64 {
 /// ([migration](super::migration)) keeps all of them out before they have touched a table, and has waited for those under way.
 pub(super) const WRITES_LOCK: i64 = 0x4c6b_5772_6974_6573;
 
-/// Opens a transaction under the time limits for writes; `lock` are further statements.
+/// Opens a transaction under the time limits for writes; `lock` are further statements. The database also finds out when this
+/// machine has gone without a word: while it waits for rows of a `COPY` its time limits do not count, and the locks would be held
+/// for as long as its own keepalive takes, two hours as Linux comes.
 pub(super) async fn begin(shared: &Shared, session: &Session, lock: &str) -> Answer<()> {
     let (statement_ms, lock_ms) =
         (shared.settings.statement_timeout.as_millis(), shared.settings.lock_timeout.as_millis());
+    let alive_s = ALIVE_WITHIN.as_secs();
     let sql = format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {statement_ms}; \
          SET LOCAL lock_timeout = {lock_ms}; SET LOCAL idle_in_transaction_session_timeout = {statement_ms}; \
+         SET LOCAL tcp_keepalives_idle = {alive_s}; SET LOCAL tcp_keepalives_interval = {alive_s}; \
+         SET LOCAL tcp_keepalives_count = 2; \
          SELECT pg_advisory_xact_lock_shared({WRITES_LOCK}); {lock}"
     );
     session.batch(&sql).await

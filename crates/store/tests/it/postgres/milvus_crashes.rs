@@ -659,6 +659,9 @@ fn what_milvus_has_of_a_lost_history_is_copied_anew() {
     for number in [2001, 2002, 2003] {
         assert!(enrol(&b, &witness, number));
     }
+    ask_patiently(&a, &witness);
+    let lost = runtime().block_on(a.store.acknowledge_losses()).unwrap();
+    assert!(matches!(lost.as_slice(), [one] if one.contains("promoted without them")), "{lost:?}");
     all_is_well(&a, &[&b], &witness, &database, &milvus_url);
     assert!(a.listed().contains(&5) && !a.listed().contains(&1005));
 }
@@ -705,16 +708,27 @@ impl Cable {
         self.folder.path()
     }
 
-    fn cut(&self, is_cut: bool) {
-        self.state.is_cut.store(is_cut, Ordering::SeqCst);
+    fn cut(&self) {
+        self.state.is_cut.store(true, Ordering::SeqCst);
         for stream in self.state.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
+    /// Or lets it speak again: what was held goes on.
     fn silence(&self, is_silent: bool) {
         *self.state.is_silent.lock().unwrap() = is_silent;
         self.state.speaks.notify_all();
+    }
+}
+
+/// Mends the cable when it is dropped, so that a test that has failed ends: calls wait for a silent one.
+struct Mended<'a>(&'a Cable);
+
+impl Drop for Mended<'_> {
+    fn drop(&mut self) {
+        self.0.state.is_cut.store(false, Ordering::SeqCst);
+        self.0.silence(false);
     }
 }
 
@@ -746,16 +760,19 @@ fn a_server_with_milvus_that_is_cut_off_from_the_database_shows_nothing_old() {
     let cut_off = Here::filled(&server::url_in(&[cable.folder()], &name_of_it), &milvus_url, &witness);
     let other = Here::open(&direct, &milvus_url);
     for round in 0..n_rounds(4) {
-        let cut = |is_cut| match round % 2 {
-            0 => cable.cut(is_cut),
-            _ => cable.silence(is_cut),
+        let cut = || match round % 2 {
+            0 => cable.cut(),
+            _ => cable.silence(true),
         };
         under_load(&[&cut_off, &other], &witness, || {
             witness.wait_for(N_BETWEEN, N_BETWEEN);
-            cut(true);
-            witness.wait_for(N_BETWEEN, N_BETWEEN);
+            let mended = Mended(&cable);
+            cut();
+            // A silent server may hold the tenant's lock in the middle of its rows, until TCP tells the database that it has
+            // gone: never here, where both ends are on one machine.
+            witness.wait_for(if round % 2 == 0 { N_BETWEEN } else { 0 }, N_BETWEEN);
             assert!(!ask(&cut_off, &witness), "it cannot know");
-            cut(false);
+            drop(mended);
             witness.wait_for(N_BETWEEN, N_BETWEEN);
         });
         ask_patiently(&cut_off, &witness);
