@@ -52,7 +52,9 @@ impl Grant {
             Grant::Search => "detect, compare or search",
             Grant::Enrol => "enrol or change faces and persons",
             Grant::Delete => "delete",
-            Grant::Manage => "make, change or delete face sets and access keys",
+            Grant::Manage => {
+                "make, change or delete face sets and access keys, end jobs, or see changes, settings and metrics"
+            }
             Grant::Templates => "export or import templates",
             Grant::Operate => "see or change tenants and the whole store",
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace, UpdateFace, Wanted};
+use super::{AddFaces, DeleteFaces, FacesAdded, Library, PassingFaces, RefusedFace, UpdateFace, Wanted};
 use crate::access::{Caller, Grant};
 use crate::filter::{Expr, Filter};
 use crate::limits;
@@ -150,24 +150,26 @@ impl Library {
         Ok((face_set, page))
     }
 
-    /// The faces that pass a filter, in order of enrolment, and how many there are of them. Needs the read grant. As
-    /// [`Library::list_faces`], and the errors of the filter.
+    /// The faces that pass a filter, in order of enrolment, from a place on: an earlier answer's `next`, or 0. The page counts
+    /// from there. Needs the read grant. As [`Library::list_faces`], and the errors of the filter.
     pub async fn faces_passing(
         &self,
         caller: &Caller,
-        name: &FaceSetName,
+        face_set: impl Into<FaceSetKey<'_>>,
         filter: Expr,
+        from: u64,
         page: Page,
-    ) -> Result<(Vec<Face>, u64)> {
+    ) -> Result<PassingFaces> {
         caller.require(Grant::Read)?;
         super::check_page(page)?;
-        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        let face_set = self.existing_face_set(caller, face_set).await?.face_set;
         let filter = Arc::new(filter.check(&face_set.schema)?);
         let places = self.ports.index.matching(face_set.id, filter).await?;
         let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let shown = places.iter().copied().skip(whole(page.offset)).take(whole(page.limit)).collect();
-        let faces = self.ports.store.faces_at(caller.tenant, face_set.id, shown).await?;
-        Ok((faces, places.len() as u64))
+        let begin = places.partition_point(|&place| place < from).saturating_add(whole(page.offset)).min(places.len());
+        let end = begin.saturating_add(whole(page.limit)).min(places.len());
+        let faces = self.ports.store.faces_at(caller.tenant, face_set.id, places[begin..end].to_vec()).await?;
+        Ok(PassingFaces { faces, n_matching: places.len() as u64, next: places.get(end).copied() })
     }
 
     /// Faces whose label or external id begins with a text, or whose person's key or name does, at most `limit` of them, in

@@ -358,6 +358,17 @@ pub struct AddFaces {
     pub first_id: Option<FaceId>,
 }
 
+/// Faces of a set that pass a filter, of a stretch of it.
+#[derive(Debug, Clone)]
+pub struct PassingFaces {
+    /// In order of enrolment.
+    pub faces: Vec<Face>,
+    /// How many of the whole set pass.
+    pub n_matching: u64,
+    /// The place that the next stretch begins at, if more pass.
+    pub next: Option<u64>,
+}
+
 /// Answer of [`Library::add_faces`].
 #[derive(Debug)]
 pub struct FacesAdded {

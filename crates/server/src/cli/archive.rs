@@ -118,6 +118,7 @@ pub(crate) async fn export(args: ExportArgs, config: &Config) -> Outcome {
     if !is_stream && args.file.exists() && !args.force {
         return Err(refused(format!("{} exists already", args.file.display())).with_hint("`--force` replaces it"));
     }
+    let target = target_of(&args.file)?;
     let connection = Connection::open(config, args.library.tenant(), Needs::Pack).await?;
     let exported = if is_stream {
         tokio::select! {
@@ -125,13 +126,13 @@ pub(crate) async fn export(args: ExportArgs, config: &Config) -> Outcome {
             _ = super::stop::asked() => return Err(failed("interrupted; the archive is not whole")),
         }
     } else {
-        let mut partial = Partial::new(&args.file)?;
+        let mut partial = Partial::new(&target)?;
         let exported = tokio::select! {
             written = write_whole(&connection, &args, &mut partial.file) => written?,
             _ = super::stop::asked() => return Err(failed("interrupted; nothing was written")),
         };
         partial.file.sync_all().map_err(cannot_write(&args.file))?;
-        partial.keep_as(&args.file)?;
+        partial.keep_as(&target)?;
         exported
     };
     let faces = counted(exported.faces, "face");
@@ -222,6 +223,17 @@ async fn write<W: Write>(
     Ok((exported, to))
 }
 
+/// The file that a symbolic link leads to, which it goes on leading to; any other path as it is.
+fn target_of(path: &Path) -> Result<PathBuf, Error> {
+    if !path.is_symlink() {
+        return Ok(path.to_owned());
+    }
+    std::fs::canonicalize(path).map_err(|error| {
+        let message = format!("{} is a symbolic link that leads to no file: {error}", path.display());
+        refused(message).with_hint("remove it, or name another file")
+    })
+}
+
 /// A file that is not finished: it goes away unless it is kept.
 struct Partial {
     path: PathBuf,
@@ -310,7 +322,7 @@ pub(crate) async fn import(args: ImportArgs, config: &Config) -> Outcome {
         let faces = counted(skipped, "face");
         return Err(refused(format!("`--skip` is {}, and the archive has {faces}", args.skip)));
     }
-    ensure_face_set(&connection, &args, &header).await?;
+    let is_made = ensure_face_set(&connection, &args, &header).await?;
 
     let mut imported =
         Imported { face_set: args.face_set.clone(), file: args.file.display().to_string(), ..Imported::default() };
@@ -319,6 +331,14 @@ pub(crate) async fn import(args: ImportArgs, config: &Config) -> Outcome {
         _ = super::stop::asked() => Err(failed("interrupted")),
     };
     bar.finish_and_clear();
+    if is_made && done.is_err() && imported.enrolled == 0 {
+        // It stays if somebody else has enrolled into it.
+        let (path, if_empty) = (["face-sets", args.face_set.as_str()], [("only_if_empty", "true")]);
+        let removed = connection.call::<serde_json::Value>(Method::DELETE, &path, &if_empty, Payload::Empty).await;
+        if removed.is_ok() {
+            terminal::message(format!("removed face set `{}` again, which is still empty", args.face_set));
+        }
+    }
     if args.library.json {
         terminal::json(&imported)?;
     } else {
@@ -424,7 +444,8 @@ async fn dimensions(connection: &Connection, pack: &str) -> Result<usize, Error>
     packs.iter().find(|known| known.id == pack).map(|pack| pack.dimensions).ok_or_else(missing)
 }
 
-async fn ensure_face_set(connection: &Connection, args: &ImportArgs, header: &Header) -> Result<(), Error> {
+/// Makes the face set if there is none; says whether it has.
+async fn ensure_face_set(connection: &Connection, args: &ImportArgs, header: &Header) -> Result<bool, Error> {
     let name = args.face_set.as_str();
     let found = connection.call::<dto::FaceSet>(Method::GET, &["face-sets", name], &[], Payload::Empty).await;
     match found {
@@ -444,7 +465,7 @@ async fn ensure_face_set(connection: &Connection, args: &ImportArgs, header: &He
                 let other = format!("leave it out; `likeness face-set update {name} --capacity {most}` changes it");
                 return Err(refused(message).with_hint(other));
             }
-            Ok(())
+            Ok(false)
         }
         Ok(face_set) => {
             let (theirs, ours) = (&header.pack, &face_set.pack);
@@ -470,7 +491,7 @@ async fn ensure_face_set(connection: &Connection, args: &ImportArgs, header: &He
             };
             let made: dto::FaceSet = connection.call(Method::POST, &["face-sets"], &[], Payload::json(&body)?).await?;
             terminal::message(format!("made face set `{}`", made.name));
-            Ok(())
+            Ok(true)
         }
         Err(error) => Err(error),
     }

@@ -130,7 +130,11 @@ pub(crate) async fn run(args: CalibrateArgs, config: &Config) -> Outcome {
     let copies = faces.without_copies()?;
     say_copies(&copies);
     let known = faces.known();
-    let counts = all_pairs::counts(&known)?;
+    let counts = all_pairs::counts(&known).map_err(|error| match &args.face_set {
+        // There are no folders in it.
+        Some(_) => error.with_hint("each person has two faces or more with its name (`subject`) in the set"),
+        None => error,
+    })?;
     let calibration = calibration(&counts, &known, faces.n_persons)?;
     let measured_on = format!(
         "{source}, {} of {} people, {} impostor and {} genuine pairs",

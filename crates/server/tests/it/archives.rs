@@ -181,6 +181,13 @@ fn an_import_that_cannot_be_as_asked_makes_no_set_and_one_that_does_not_fit_enro
     let other = run(&scratch, &["import", "in.zst", "--set", "staff", "--capacity", "50"]);
     assert_eq!((other.code, other.data.as_str()), (Some(2), ""), "{}", other.talk);
     assert!(other.talk.contains("`staff` exists and has a capacity of 5"), "{}", other.talk);
+    // A set that was made for nothing does not stay.
+    run(&scratch, &["tenant", "set", "acme", "--faces-max", "5"]);
+    let full = run(&scratch, &["import", "in.zst", "--set", "other"]);
+    assert_eq!((full.code, full.data.as_str()), (Some(2), "enrolled 0 faces into `other`\n"), "{}", full.talk);
+    assert!(full.talk.contains("removed face set `other` again"), "{}", full.talk);
+    let sets: Value = serde_json::from_str(&run(&scratch, &["face-set", "list", "--json"]).data).unwrap();
+    assert_eq!((sets["face_sets"].as_array().unwrap().len(), &sets["face_sets"][0]["name"]), (1, &json!("staff")));
     let unwritten = run(&scratch, &["export", "staff", "nosuch/x.zst"]);
     assert_eq!(unwritten.code, Some(2));
     assert!(unwritten.talk.contains("cannot write nosuch/x.zst: "), "{}", unwritten.talk);
@@ -309,6 +316,17 @@ fn a_bad_file_is_named() {
     assert!(missing.talk.contains("cannot read nowhere"), "{}", missing.talk);
     let exists = run(&scratch, &["export", "staff", "in.zst"]);
     assert!(exists.talk.contains("in.zst exists already\n  hint: `--force` replaces it"), "{}", exists.talk);
+    // A symbolic link goes on leading to the archive.
+    std::os::unix::fs::symlink("in.zst", scratch.path().join("link.zst")).unwrap();
+    assert_eq!(run(&scratch, &["export", "staff", "link.zst", "--force"]).code, Some(0));
+    assert!(scratch.path().join("link.zst").is_symlink());
+    assert_eq!(lines_of(&scratch, "in.zst").len(), 1, "no face is in `staff`");
+    std::os::unix::fs::symlink("gone.zst", scratch.path().join("astray.zst")).unwrap();
+    let astray = run(&scratch, &["export", "staff", "astray.zst"]);
+    assert!(astray.code == Some(2) && astray.talk.contains("leads to no file"), "{}", astray.talk);
+    // A set has no folders.
+    let empty = run(&scratch, &["calibrate", "--set", "staff", "--tenant", "acme"]);
+    assert!(empty.talk.contains("two faces or more with its name (`subject`)"), "{}", empty.talk);
     for other in [".", "/dev/null"] {
         let refused = run(&scratch, &["export", "staff", other, "--force"]);
         assert_eq!(refused.code, Some(2), "{other}");

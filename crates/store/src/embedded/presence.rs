@@ -59,9 +59,11 @@ pub(super) fn check_same(conn: &Connection, dir: &Path) -> Answer<()> {
 }
 
 pub(super) fn emptied(dir: &Path, identity: &Identity) -> Failure {
-    let revision = identity.acknowledged.map_or("some".to_owned(), |(revision, _)| revision.to_string());
+    // A revision counts no commits: a restore begins far behind the last one.
+    let revision =
+        identity.acknowledged.map_or(String::new(), |(revision, _)| format!(", its last revision {revision},"));
     let message = format!(
-        "the database in `{}` is missing or empty, but {IDENTITY_FILE} says that a library of {revision} commits was here",
+        "the database in `{}` is missing or empty, but {IDENTITY_FILE} says that a library{revision} was here",
         dir.display()
     );
     Failure::Said(Error::new(Kind::InvalidArgument, message).with_hint(format!(

@@ -112,17 +112,17 @@ pub(super) fn details(name: &str) -> Option<Details> {
                 LIMIT,
                 CURSOR,
                 ("include", "string", "`templates` for the template of each face; needs the grant `templates`"),
-                ("filter", "string", "only faces that pass; `n_matching` says how many do. Goes on by `offset`"),
+                (
+                    "filter",
+                    "string",
+                    "only faces that pass; `n_matching` says how many do. A cursor goes on with the same filter",
+                ),
                 (
                     "begins",
                     "string",
                     "only faces whose label or external id begins so, or whose person's key or name does",
                 ),
-                (
-                    "offset",
-                    "integer",
-                    "entries to leave out, with `filter` or for clients of earlier versions; excludes `cursor`",
-                ),
+                ("offset", "integer", "entries to leave out, for clients of earlier versions; excludes `cursor`"),
             ],
             Nothing,
             200,

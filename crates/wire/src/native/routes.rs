@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use likeness_domain::access::Caller;
 use likeness_domain::library::{self, ImageSource, Library};
-use likeness_domain::ports::{Page, UploadQuota};
+use likeness_domain::ports::UploadQuota;
 use likeness_domain::types::{Face, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, Tags, Template, Thumbnail};
 use likeness_domain::{Error, Kind};
 
@@ -143,22 +143,39 @@ pub(super) async fn list_faces(
     };
     let (filter, begins) = (words.text("filter"), words.text("begins"));
     words.finish()?;
-    if filter.is_some() || begins.is_some() {
-        if cursor.is_some() {
-            let message =
-                "`cursor` goes on in the whole set, and not with `filter` or `begins`; use `offset` with a filter";
-            return Err(Error::invalid("cursor", message).into());
+    if offset.is_some() && cursor.is_some() {
+        return Err(Error::invalid("cursor", "`cursor` and `offset` exclude each other").into());
+    }
+    match (filter, begins) {
+        (Some(_), Some(_)) => {
+            return Err(Error::invalid("begins", "`begins` and `filter` exclude each other").into());
         }
-        let (faces, n_matching) = found_faces(&api, &caller, &name, (filter, begins), (offset, page)).await?;
-        let next_offset = n_matching.map(|_| page.offset + faces.len() as u64).filter(|&next| Some(next) < n_matching);
-        let faces = listed(&api, &caller, &name, faces, with_templates).await?;
-        let found = dto::Faces { next_offset, n_matching, ..dto::Faces::of(faces) };
-        return Ok(json(StatusCode::OK, &found));
+        (Some(filter), None) => {
+            let face_set = api.library.face_set(&caller, &name).await?.face_set;
+            let list = format!("faces of face set {} that pass {filter}", face_set.id);
+            let from = api.cursors.open_number(caller.tenant, &list, cursor.as_deref())?.unwrap_or(0);
+            let filter = convert::filter(&filter)?;
+            let found = api.library.faces_passing(&caller, face_set.id, filter, from, page).await?;
+            let next_cursor = found.next.map(|next| api.cursors.seal_number(caller.tenant, &list, next));
+            let next_offset = found.next.filter(|_| cursor.is_none()).map(|_| page.offset + page.limit);
+            let n_matching = Some(found.n_matching);
+            let faces = listed(&api, &caller, &name, found.faces, with_templates).await?;
+            let found = dto::Faces { next_offset, next_cursor, n_matching, ..dto::Faces::of(faces) };
+            return Ok(json(StatusCode::OK, &found));
+        }
+        (None, Some(begins)) => {
+            if cursor.is_some() || offset.is_some_and(|offset| offset > 0) {
+                let field = if cursor.is_some() { "cursor" } else { "offset" };
+                let message = format!("`{field}` does not go with `begins`: a longer text finds fewer faces");
+                return Err(Error::invalid(field, message).into());
+            }
+            let faces = api.library.faces_beginning(&caller, &name, &begins, page.limit).await?;
+            let faces = listed(&api, &caller, &name, faces, with_templates).await?;
+            return Ok(json(StatusCode::OK, &dto::Faces::of(faces)));
+        }
+        (None, None) => {}
     }
     if offset.is_some() {
-        if cursor.is_some() {
-            return Err(Error::invalid("cursor", "`cursor` and `offset` exclude each other").into());
-        }
         // For clients of earlier versions: a deep offset takes time in proportion to it.
         let (_, faces) = api.library.list_faces(&caller, &name, page).await?;
         let next_offset = (faces.len() as u64 == page.limit).then(|| page.offset.saturating_add(page.limit));
@@ -233,31 +250,6 @@ pub(super) fn thumbnails(found: Vec<(FaceId, Thumbnail)>) -> Response {
 /// Has no cache keep an answer.
 pub(super) fn never_kept(response: &mut Response) {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-}
-
-/// The faces that a listing with a filter or the beginning of a name means, and how many pass the filter.
-async fn found_faces(
-    api: &Api,
-    caller: &Caller,
-    name: &FaceSetName,
-    (filter, begins): (Option<String>, Option<String>),
-    (offset, page): (Option<u64>, Page),
-) -> Result<(Vec<Face>, Option<u64>), Error> {
-    match (filter, begins) {
-        (Some(_), Some(_)) => Err(Error::invalid("begins", "`begins` and `filter` exclude each other")),
-        (Some(filter), None) => {
-            let filter = convert::filter(&filter)?;
-            let (faces, n_matching) = api.library.faces_passing(caller, name, filter, page).await?;
-            Ok((faces, Some(n_matching)))
-        }
-        (None, _) if offset.is_some_and(|offset| offset > 0) => {
-            Err(Error::invalid("offset", "`offset` does not go with `begins`: a longer text finds fewer faces"))
-        }
-        (None, begins) => {
-            let begins = begins.unwrap_or_default();
-            Ok((api.library.faces_beginning(caller, name, &begins, page.limit).await?, None))
-        }
-    }
 }
 
 /// Faces of a listing, with their templates of the set's pack if they are asked for.

@@ -727,6 +727,26 @@ async fn faces_are_found_in_a_set_by_a_filter_and_by_how_their_names_begin() {
     assert_eq!(list("filter=age:%5B21+TO+*%5D").await, (names(&["Anton", "bert"]), Some(2), None));
     assert_eq!(list("filter=subject:*&limit=2").await, (names(&["anna", "Anton"]), Some(3), Some(2)));
     assert_eq!(list("filter=subject:*&limit=2&offset=2").await, (names(&["bert"]), Some(3), None));
+    // Whoever goes on by cursor misses nothing when faces go away meanwhile, as with an offset.
+    let stretch = server.acme(200, "GET", "/face-sets/staff/faces?filter=subject:*&limit=1", Value::Null).await;
+    let (first, cursor) = (&stretch["faces"][0]["id"], stretch["next_cursor"].as_str().unwrap());
+    server.acme(200, "DELETE", &format!("/face-sets/staff/faces/{}", first.as_str().unwrap()), Value::Null).await;
+    let path = format!("/face-sets/staff/faces?filter=subject:*&limit=1&cursor={cursor}");
+    let stretch = server.acme(200, "GET", &path, Value::Null).await;
+    assert_eq!((&stretch["faces"][0]["subject"], &stretch["n_matching"]), (&json!("Anton"), &json!(2)));
+    let path = format!("/face-sets/staff/faces?filter=subject:*&cursor={}", stretch["next_cursor"].as_str().unwrap());
+    let stretch = server.acme(200, "GET", &path, Value::Null).await;
+    assert_eq!((&stretch["faces"][0]["subject"], stretch.get("next_cursor")), (&json!("bert"), None));
+    for of_another in [
+        "cursor=CURSOR",
+        "filter=subject:b*&cursor=CURSOR",
+        "begins=a&cursor=CURSOR",
+        "filter=subject:*&cursor=CURSOR&offset=1",
+    ] {
+        let path = format!("/face-sets/staff/faces?{}", of_another.replace("CURSOR", cursor));
+        let refused = server.acme(400, "GET", &path, Value::Null).await;
+        assert_eq!(refused["error"]["field"], "cursor", "{of_another}");
+    }
     for (query, field) in [
         ("begins=", "begins"),
         ("filter=x&begins=y", "begins"),

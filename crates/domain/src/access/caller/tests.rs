@@ -48,7 +48,8 @@ fn all_of_several_grants_are_needed() {
     assert_eq!(refusal(&[Grant::Manage]), "this access key may not delete: it lacks the grant `delete`");
     assert_eq!(
         refusal(&[Grant::Delete]),
-        "this access key may not make, change or delete face sets and access keys: it lacks the grant `manage`"
+        "this access key may not make, change or delete face sets and access keys, end jobs, or see changes, settings and \
+         metrics: it lacks the grant `manage`"
     );
 }
 

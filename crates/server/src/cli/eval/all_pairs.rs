@@ -298,8 +298,8 @@ pub(in crate::cli) fn counts(known: &[Known<'_>]) -> Result<PairCounts, Error> {
         return Ok(counts);
     }
     let message = format!(
-        "{} with a usable face make {} of one person and {} of two people, expected some of both",
-        counted(known.len() as u64, "photograph"),
+        "{} make {} of one person and {} of two people, expected some of both",
+        counted(known.len() as u64, "usable face"),
         counted(counts.n_genuine(), "pair"),
         counts.n_impostor()
     );
