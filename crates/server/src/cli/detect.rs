@@ -10,7 +10,7 @@ use likeness_wire::native::{self, dto};
 use likeness_domain::Error;
 
 use super::table::{self, Align, counted};
-use super::{photo, terminal};
+use super::{offered, photo, terminal};
 use crate::assemble;
 use crate::config::Config;
 use crate::outcome::failed;
@@ -34,7 +34,7 @@ pub(crate) struct DetectArgs {
     any_turn: bool,
     /// What to measure: `none`, or words between commas of landmarks68, pose, quality, expression, age_gender, liveness
     /// and mesh468 (the 468 points of the face mesh), or `all` for each of them but mesh468
-    #[arg(long, value_name = "WORDS", default_value = "all")]
+    #[arg(long, value_name = "WORDS", default_value = "all", value_parser = offered::ASSESSMENTS, hide_possible_values = true)]
     assess: String,
     /// Print one JSON object
     #[arg(long)]

@@ -8,7 +8,7 @@ use super::connection::{Connection, Needs, Payload};
 use super::deed::Deed;
 use super::table::{self, Align};
 use super::tenant::number_or_none;
-use super::terminal;
+use super::{offered, terminal};
 use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
 use crate::outcome::refused;
@@ -46,7 +46,7 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "N")]
     capacity: Option<u64>,
     /// How good a picture of a face must be: none, low, medium or high [default: the setting quality_gate]
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", value_parser = offered::QUALITY, hide_possible_values = true)]
     quality: Option<String>,
     /// Keep a small picture of each face that is enrolled, for people to look at
     #[arg(long)]
@@ -80,10 +80,10 @@ pub(crate) struct UpdateArgs {
     #[arg(long, value_name = "NAME")]
     rename: Option<String>,
     /// How good a picture of a face must be from now on: none, low, medium or high; faces in the set stay
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", value_parser = offered::QUALITY, hide_possible_values = true)]
     quality: Option<String>,
     /// Keep a small picture of each face that is enrolled from now on, or erase those that there are: on or off
-    #[arg(long, value_name = "on|off")]
+    #[arg(long, value_name = "on|off", value_parser = offered::SWITCH, hide_possible_values = true)]
     thumbnails: Option<String>,
     /// Most faces it may hold from now on, not fewer than it has; `none` for no bound
     #[arg(long, value_name = "N|none")]

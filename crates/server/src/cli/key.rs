@@ -17,7 +17,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::connection::existing_library;
 use super::deed::Deed;
-use super::terminal;
+use super::{offered, terminal};
 use crate::config::Config;
 use crate::outcome::{Outcome, Verdict, refused};
 use crate::system::{SystemClock, SystemIds};
@@ -60,7 +60,7 @@ pub(crate) struct CreateArgs {
     #[arg(long, conflicts_with_all = ["grants", "face_sets"])]
     operator: bool,
     /// What it may do: some of read, search, enrol, delete, manage, templates, between commas [default: all but templates]
-    #[arg(long = "grant", value_name = "GRANTS")]
+    #[arg(long = "grant", value_name = "GRANTS", value_parser = offered::GRANTS, hide_possible_values = true)]
     grants: Option<String>,
     /// Only with this face set, which must exist; can be repeated [default: every face set]
     #[arg(long = "set", value_name = "NAME")]

@@ -31,6 +31,7 @@ mod migrate;
 #[cfg(feature = "milvus")]
 mod milvus;
 mod numbers;
+mod offered;
 mod pack;
 mod person;
 mod photo;
@@ -84,10 +85,10 @@ struct SharedArgs {
     #[arg(long, global = true, help_heading = "Settings", value_name = "postgres://..")]
     store: Option<String>,
     /// What is worth a log line: error, warn, info, debug, trace, or `target=level,..`
-    #[arg(long, global = true, help_heading = "Settings", value_name = "LEVEL")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "LEVEL", value_parser = offered::LOG_LEVELS, hide_possible_values = true)]
     log_level: Option<String>,
     /// How log lines look: text or json
-    #[arg(long, global = true, help_heading = "Settings", value_name = "FORMAT")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "FORMAT", value_parser = offered::LOG_FORMATS, hide_possible_values = true)]
     log_format: Option<String>,
 }
 

@@ -521,6 +521,10 @@ fn completions_and_pages_are_made_of_the_commands() {
     assert_eq!(offered("--data folder set update --ren"), "--rename");
     assert_eq!(offered("completions z"), "zsh");
     assert_eq!(offered("calibrate persons --face c"), "central");
+    assert_eq!(offered("--log-format j"), "json");
+    assert_eq!(offered("key create --tenant acme --grant re"), "read");
+    assert_eq!(offered("face-set update staff --quality m"), "medium");
+    assert_eq!(offered("face-set update staff --thumbnails of"), "off");
     let made = scratch.run(&["man", "pages"]);
     assert_eq!(made.code, Some(0), "{}", made.talk);
     let page = fs::read_to_string(scratch.path().join("pages/likeness-search.1")).unwrap();
