@@ -196,7 +196,7 @@ struct Made {
 /// Makes a step or as much of it as the pace allows, after the writes of the tenant that wait; `None` if it is made already.
 async fn make(shared: &Arc<Shared>, id: i64, actor: &Actor, pace: &mut Pace) -> Answer<Option<Made>> {
     let actor = Actor { key_must_be_usable: false, ..actor.clone() };
-    let turn = shared.turns.take(actor.tenant).await;
+    let turn = shared.its_turn(shared.turns.take(actor.tenant)).await?;
     let (started, n_rows_max) = (Instant::now(), pace.n_rows());
     let turn = Box::pin(std::future::ready(turn));
     let made = shared.write_as(turn, &actor, &|tx| Box::pin(make_some(tx, id, n_rows_max))).await?;

@@ -230,37 +230,40 @@ async fn copy_faces(session: &Session, made: &[(Face, Template, Option<Thumbnail
         Type::INT8,
         Type::INT8,
     ];
-    let mut writer = pin!(BinaryCopyInWriter::new(session.copy_in(SQL).await?, TYPES));
-    for ((face, ..), &sequence) in made.iter().zip(places) {
-        let (owner_set, owner_person) = match face.owner {
-            FaceOwner::FaceSet(id) => (Some(number(id.get())), None),
-            FaceOwner::Person(id) => (None, Some(number(id.get()))),
-        };
-        let source_face = Some(number(face.source_face.get())).filter(|_| face.source_face != face.id);
-        writer
-            .as_mut()
-            .write(&[
-                &sequence,
-                &number(face.id.get()),
-                &owner_set,
-                &owner_person,
-                &face.pack.as_str(),
-                &&codec::detection_bytes(&face.detection)[..],
-                &codec::quality_bytes(&face.quality),
-                &face.subject.as_ref().map(|subject| subject.as_str()),
-                &face.external_id.as_ref().map(|external_id| external_id.as_str()),
-                &codec::fields_bytes(&face.fields),
-                &face.note.as_ref().map(|note| note.as_str()),
-                &face.source.as_ref().map(|source| source.as_str()),
-                &face.created_at.0,
-                &face.updated_at.0,
-                &source_face,
-                &checksums::face(sequence, face),
-            ])
-            .await?;
-    }
-    writer.finish().await?;
-    Ok(())
+    let copied = async {
+        let mut writer = pin!(BinaryCopyInWriter::new(session.copy_in(SQL).await?, TYPES));
+        for ((face, ..), &sequence) in made.iter().zip(places) {
+            let (owner_set, owner_person) = match face.owner {
+                FaceOwner::FaceSet(id) => (Some(number(id.get())), None),
+                FaceOwner::Person(id) => (None, Some(number(id.get()))),
+            };
+            let source_face = Some(number(face.source_face.get())).filter(|_| face.source_face != face.id);
+            writer
+                .as_mut()
+                .write(&[
+                    &sequence,
+                    &number(face.id.get()),
+                    &owner_set,
+                    &owner_person,
+                    &face.pack.as_str(),
+                    &&codec::detection_bytes(&face.detection)[..],
+                    &codec::quality_bytes(&face.quality),
+                    &face.subject.as_ref().map(|subject| subject.as_str()),
+                    &face.external_id.as_ref().map(|external_id| external_id.as_str()),
+                    &codec::fields_bytes(&face.fields),
+                    &face.note.as_ref().map(|note| note.as_str()),
+                    &face.source.as_ref().map(|source| source.as_str()),
+                    &face.created_at.0,
+                    &face.updated_at.0,
+                    &source_face,
+                    &checksums::face(sequence, face),
+                ])
+                .await?;
+        }
+        writer.finish().await?;
+        Ok(())
+    };
+    session.in_time(copied).await
 }
 
 /// Writes the first template of its pack of each of these faces, by their sequences.
@@ -270,14 +273,17 @@ pub(super) async fn copy_templates(
 ) -> Answer<()> {
     const SQL: &str = "COPY templates (face, pack, vector, checksum) FROM STDIN BINARY";
     const TYPES: &[Type] = &[Type::INT8, Type::TEXT, Type::BYTEA, Type::INT8];
-    let mut writer = pin!(BinaryCopyInWriter::new(session.copy_in(SQL).await?, TYPES));
-    for (template, face) in templates {
-        let (pack, vector) = (template.pack().as_str(), codec::vector_bytes(template));
-        let checksum = checksums::template(*face, pack, &vector);
-        writer.as_mut().write(&[face, &pack, &vector, &checksum]).await?;
-    }
-    writer.finish().await?;
-    Ok(())
+    let copied = async {
+        let mut writer = pin!(BinaryCopyInWriter::new(session.copy_in(SQL).await?, TYPES));
+        for (template, face) in templates {
+            let (pack, vector) = (template.pack().as_str(), codec::vector_bytes(template));
+            let checksum = checksums::template(*face, pack, &vector);
+            writer.as_mut().write(&[face, &pack, &vector, &checksum]).await?;
+        }
+        writer.finish().await?;
+        Ok(())
+    };
+    session.in_time(copied).await
 }
 
 /// Adds rows to galleries, face sets by id and faces by sequence, and counts them.

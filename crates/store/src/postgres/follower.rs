@@ -476,11 +476,25 @@ async fn listen_once(shared: &Shared) -> Answer<()> {
         // Held until the connection ends.
         let node = shared.node;
         let class = super::NODE_LOCKS;
-        client.batch_execute(&format!("LISTEN {CHANNEL}; SELECT pg_advisory_lock_shared({class}, {node})")).await?;
-        // Whatever was committed before is looked for.
-        let row = client.query_one("SELECT revision FROM store", &[]).await?;
+        let begun = async {
+            client.batch_execute(&format!("LISTEN {CHANNEL}; SELECT pg_advisory_lock_shared({class}, {node})")).await?;
+            // Whatever was committed before is looked for.
+            client.query_one("SELECT revision FROM store", &[]).await
+        };
+        let answer_max = shared.settings.statement_timeout;
+        let silent = |_| Failure::NoConnection("the database did not answer in time".into());
+        let row = tokio::time::timeout(answer_max, begun).await.map_err(silent)??;
         shared.follower.has_heard_of(rows::whole(&row, 0)?);
-        while let Some(payload) = told.recv().await {
+        loop {
+            let payload = match tokio::time::timeout(answer_max, told.recv()).await {
+                Ok(Some(payload)) => payload,
+                Ok(None) => break,
+                // Nothing was written, or nobody is there any more to tell of it.
+                Err(_) => {
+                    tokio::time::timeout(answer_max, client.batch_execute("")).await.map_err(silent)??;
+                    continue;
+                }
+            };
             let Some((node, revision)) = payload.split_once(' ') else { continue };
             // This node's own commits come to the follower without a detour.
             if node.parse() != Ok(shared.node) {

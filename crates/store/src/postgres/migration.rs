@@ -316,7 +316,7 @@ impl Connected {
             .map_err(|error| Error::internal("cannot start the threads of the migration", error))?;
         let shown = address.to_string();
         let connect = async {
-            let database = Database::new(address.clone(), 1, CONNECT_MAX)?;
+            let database = Database::new(address.clone(), 1, CONNECT_MAX, None)?;
             let session = database.session().await?;
             session
                 .batch(&format!(

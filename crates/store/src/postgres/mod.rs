@@ -90,7 +90,8 @@ pub struct Settings {
     pub n_threads: usize,
     /// Most calls that wait for a connection; more are refused as overloaded.
     pub waiting_max: usize,
-    /// How long a statement may take; beyond it the database cancels it.
+    /// How long a statement may take; beyond it the database cancels it. A database that does not even do that, soon
+    /// afterwards, counts as gone.
     pub statement_timeout: Duration,
     /// How long a write waits for another one of its tenant.
     pub lock_timeout: Duration,
@@ -172,7 +173,10 @@ impl Shared {
                 match tokio::time::timeout(self.settings.statement_timeout, self.try_read(is_snapshot, act)).await {
                     Ok(answer) => answer,
                     // The connection was dropped half way, and the pool does not get it back.
-                    Err(_) => Err(Failure::NoConnection("the database did not answer in time".into())),
+                    Err(_) => {
+                        self.database.distrust();
+                        Err(Failure::NoConnection("the database did not answer in time".into()))
+                    }
                 };
             match answer {
                 Err(failure) if failure.is_disconnection() && tokio::time::Instant::now() < give_up_at => {
@@ -190,7 +194,16 @@ impl Shared {
         is_snapshot: bool,
         act: &(dyn for<'a> Fn(&'a Session) -> Step<'a, T> + Send + Sync),
     ) -> Answer<T> {
-        let session = Abandoned::guard(self.database.session().await?);
+        self.read_on(self.database.session().await?, is_snapshot, act).await
+    }
+
+    async fn read_on<T>(
+        &self,
+        session: Session,
+        is_snapshot: bool,
+        act: &(dyn for<'a> Fn(&'a Session) -> Step<'a, T> + Send + Sync),
+    ) -> Answer<T> {
+        let session = Abandoned::guard(session);
         if is_snapshot {
             session.get().batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         }
@@ -576,7 +589,8 @@ async fn start(
     is_following: bool,
     Beside { milvus, folder }: Beside,
 ) -> Answer<Arc<Shared>> {
-    let database = Arc::new(Database::new(address, settings.n_connections, settings.reconnect_max)?);
+    let answer_max = settings.statement_timeout + session::ANSWER_MARGIN;
+    let database = Arc::new(Database::new(address, settings.n_connections, settings.reconnect_max, Some(answer_max))?);
     let session = database.session().await?;
     schema::migrate(&session).await?;
     let node = session.one("SELECT (random() * 2147483646)::int4", &[]).await?.try_get(0)?;
@@ -950,7 +964,12 @@ impl GalleryStore for PostgresStore {
                     let shared = Arc::clone(&within);
                     Box::pin(async move { report::report(&shared, session, thorough).await })
                 });
-            let answer = shared.try_read(true, &*look).await;
+            // Every row may be looked at.
+            let answer = async {
+                let session = shared.database.session().await?.without_limit();
+                shared.read_on(session, true, &*look).await
+            };
+            let answer = answer.await;
             shared.watch_report(None);
             let mut report = answer?;
             report.problems.extend(shared.follower.losses());

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use likeness_domain::Kind;
 use likeness_domain::ports::Change;
 use likeness_domain::types::{AccessKeyId, Actor, Revision, TenantId};
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -125,7 +126,7 @@ impl Shared {
         actor: &Actor,
         act: &(dyn for<'a> Fn(&'a mut WriteTx) -> Step<'a, T> + Send + Sync),
     ) -> Answer<T> {
-        let turn = turn.await;
+        let turn = self.its_turn(turn).await?;
         let (mut n_conflicts, mut n_lost) = (0, 0);
         let give_up_at = tokio::time::Instant::now() + self.settings.reconnect_max;
         loop {
@@ -152,6 +153,14 @@ impl Shared {
             };
             tokio::time::sleep(pause_before(n_tries)).await;
         }
+    }
+
+    /// Waits for a turn: behind writes that the database does not answer it would take as long as all of them together.
+    pub(super) async fn its_turn(&self, turn: Turn) -> Answer<OwnedMutexGuard<()>> {
+        tokio::time::timeout(self.settings.statement_timeout, turn).await.map_err(|_| {
+            let message = "earlier writes of the tenant still wait for the database, try again in a moment";
+            Failure::said(Kind::Overloaded, message)
+        })
     }
 
     async fn try_write<T>(
@@ -217,10 +226,13 @@ impl Shared {
     /// Whether a commit was made whose answer got lost. The tenant's lock is free when the server has ended the transaction
     /// one way or the other; then the commit is there, on whichever server is the one to write to, or it is not.
     async fn was_made(&self, tenant: TenantId, reached: Position) -> Answer<bool> {
-        let give_up_at = tokio::time::Instant::now() + self.settings.reconnect_max;
+        let (lock_timeout, reconnect_max) = (self.settings.lock_timeout, self.settings.reconnect_max);
+        let give_up_at = tokio::time::Instant::now() + reconnect_max;
+        let silent = |_| Err(Failure::NoConnection("the database did not answer in time".into()));
         let mut n_tries = 0;
         loop {
-            match self.try_was_made(tenant, reached).await {
+            let looked = self.try_was_made(tenant, reached);
+            match tokio::time::timeout(lock_timeout + reconnect_max, looked).await.unwrap_or_else(silent) {
                 Err(failure) if failure.is_disconnection() && tokio::time::Instant::now() < give_up_at => {
                     n_tries += 1;
                     tokio::time::sleep(pause_before(n_tries)).await;

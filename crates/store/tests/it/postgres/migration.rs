@@ -482,12 +482,17 @@ fn a_database_is_left_while_its_servers_write() {
     block_on(async {
         let library = in_database(server, &name).unwrap();
         furnish(&library).await;
+        let (wrote, written) = std::sync::mpsc::channel();
         let writers: Vec<_> = (0..3)
             .map(|writer| {
-                let gallery = Arc::clone(&library.gallery);
-                std::thread::spawn(move || block_on(write_until_moved(&*gallery, writer)))
+                let (gallery, wrote) = (Arc::clone(&library.gallery), wrote.clone());
+                std::thread::spawn(move || block_on(write_until_moved(&*gallery, writer, &wrote)))
             })
             .collect();
+        // A small library is moved in no time, on a busy machine before the writers have begun.
+        for _ in 0..6 {
+            written.recv().unwrap();
+        }
         let mut stop = |_: &Path| unreachable!("nobody can be stopped");
         let report = apart(|| migrate(&database(server, &name), &to, Task::Finish, &mut stop, &mut |_, _, _| {}));
         assert!(report.unwrap().is_finished);
@@ -502,7 +507,11 @@ fn a_database_is_left_while_its_servers_write() {
 }
 
 /// Makes persons and takes every other one away again; the keys of those that are there when the library was moved away.
-async fn write_until_moved(gallery: &dyn GalleryStore, writer: usize) -> Vec<String> {
+async fn write_until_moved(
+    gallery: &dyn GalleryStore,
+    writer: usize,
+    wrote: &std::sync::mpsc::Sender<()>,
+) -> Vec<String> {
     let mut there = Vec::new();
     for number in 0.. {
         let key = format!("writer-{writer}-{number}");
@@ -512,7 +521,10 @@ async fn write_until_moved(gallery: &dyn GalleryStore, writer: usize) -> Vec<Str
                 Err(error) if error.message().contains("moved away") => break,
                 Err(error) => panic!("{error:?}"),
             },
-            Ok(_) => there.push(key),
+            Ok(_) => {
+                there.push(key);
+                let _ = wrote.send(());
+            }
             Err(error) if error.message().contains("moved away") => break,
             Err(error) => panic!("{error:?}"),
         }

@@ -3,9 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -22,6 +19,7 @@ use likeness_store::milvus;
 use likeness_store::milvus::truth::Stage;
 use likeness_store::postgres::{Address, PostgresStore, Settings};
 
+use super::cable::{Cable, Mended};
 use super::nodes::{PATIENCE, runtime};
 use super::replication::until;
 use super::server::{self, Server};
@@ -664,86 +662,6 @@ fn what_milvus_has_of_a_lost_history_is_copied_anew() {
     assert!(matches!(lost.as_slice(), [one] if one.contains("promoted without them")), "{lost:?}");
     all_is_well(&a, &[&b], &witness, &database, &milvus_url);
     assert!(a.listed().contains(&5) && !a.listed().contains(&1005));
-}
-
-/// What is between a server and the database.
-struct Cable {
-    folder: tempfile::TempDir,
-    state: Arc<CableState>,
-}
-
-#[derive(Default)]
-struct CableState {
-    is_cut: AtomicBool,
-    /// Nothing comes through, and nobody is told.
-    is_silent: Mutex<bool>,
-    speaks: Condvar,
-    open: Mutex<Vec<UnixStream>>,
-}
-
-impl Cable {
-    fn new(to: PathBuf) -> Self {
-        let folder = tempfile::Builder::new().prefix("lk-cb-").tempdir_in("/tmp").unwrap();
-        let listener = UnixListener::bind(folder.path().join(server::SOCKET)).unwrap();
-        let state = Arc::new(CableState::default());
-        let cable = Self { folder, state: Arc::clone(&state) };
-        thread::spawn(move || {
-            for here in listener.incoming().flatten() {
-                if state.is_cut.load(Ordering::SeqCst) {
-                    continue;
-                }
-                let Ok(there) = UnixStream::connect(&to) else { continue };
-                let ends = [&here, &there].map(|end| end.try_clone().unwrap());
-                state.open.lock().unwrap().extend(ends);
-                for (from, to) in [(here.try_clone().unwrap(), there.try_clone().unwrap()), (there, here)] {
-                    let state = Arc::clone(&state);
-                    thread::spawn(move || state.pass_on(from, to));
-                }
-            }
-        });
-        cable
-    }
-
-    fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn cut(&self) {
-        self.state.is_cut.store(true, Ordering::SeqCst);
-        for stream in self.state.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-
-    /// Or lets it speak again: what was held goes on.
-    fn silence(&self, is_silent: bool) {
-        *self.state.is_silent.lock().unwrap() = is_silent;
-        self.state.speaks.notify_all();
-    }
-}
-
-/// Mends the cable when it is dropped, so that a test that has failed ends: calls wait for a silent one.
-struct Mended<'a>(&'a Cable);
-
-impl Drop for Mended<'_> {
-    fn drop(&mut self) {
-        self.0.state.is_cut.store(false, Ordering::SeqCst);
-        self.0.silence(false);
-    }
-}
-
-impl CableState {
-    fn pass_on(&self, mut from: UnixStream, mut to: UnixStream) {
-        let mut bytes = [0; 16 << 10];
-        while let Ok(n_bytes @ 1..) = io::Read::read(&mut from, &mut bytes) {
-            let held = self.speaks.wait_while(self.is_silent.lock().unwrap(), |is_silent| *is_silent);
-            drop(held.unwrap());
-            if to.write_all(&bytes[..n_bytes]).is_err() {
-                break;
-            }
-        }
-        let _ = to.shutdown(Shutdown::Both);
-    }
 }
 
 /// A server that cannot ask the database does not know what was deleted meanwhile, whatever Milvus says.

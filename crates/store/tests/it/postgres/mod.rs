@@ -1,8 +1,10 @@
 //! The store in PostgreSQL, on real servers that the tests start themselves.
 
+mod cable;
 mod deletes;
 #[cfg(feature = "milvus")]
 mod figures;
+mod hangs;
 mod layouts;
 mod migration;
 #[cfg(feature = "milvus")]

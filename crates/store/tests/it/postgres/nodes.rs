@@ -42,6 +42,11 @@ impl Node {
         Self { index: store.index(), store, plain }
     }
 
+    /// Rows that its index has of a set, whatever the database has.
+    pub(crate) fn n_rows(&self, set: FaceSetId) -> usize {
+        self.plain.rows(set).len()
+    }
+
     /// Whom a search for the template of that number finds first.
     pub(crate) async fn finds(&self, set: FaceSetId, number: u64) -> Option<FaceId> {
         self.index.search(looking_for(set, number)).await.unwrap().first().map(|hit| hit.face)

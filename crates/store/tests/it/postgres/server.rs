@@ -16,7 +16,6 @@ use likeness_store::postgres::Address;
 const BIN_VARIABLE: &str = "LIKENESS_TEST_POSTGRES";
 
 /// The name of a server's socket in its folder.
-#[cfg(feature = "milvus")]
 pub(crate) const SOCKET: &str = ".s.PGSQL.5432";
 
 /// Where the programs are, of the newest version that is installed; `None` if there is none.
@@ -45,6 +44,15 @@ pub(crate) struct Server {
     dir: PathBuf,
     watchdog: Child,
     n_databases: AtomicU32,
+}
+
+/// A server whose processes are stopped.
+pub(crate) struct Frozen<'a>(&'a Server);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        self.0.signal_all("CONT");
+    }
 }
 
 /// The server that the tests of a process share.
@@ -207,6 +215,23 @@ impl Server {
         checked("kill", kill.output().expect("a shell runs"));
     }
 
+    /// Stops it and all of its processes where they are: connections are taken by the system, and nobody answers. They go on
+    /// when what is returned is dropped.
+    pub(crate) fn freeze(&self) -> Frozen<'_> {
+        self.signal_all("STOP");
+        Frozen(self)
+    }
+
+    fn signal_all(&self, signal: &str) {
+        let pid = fs::read_to_string(self.data().join("postmaster.pid")).expect("it runs");
+        let pid = pid.lines().next().expect("its process").to_owned();
+        let mut kill = Command::new("sh");
+        // The first one before the others, so that it makes no more of them.
+        let script = r#"kill -"$2" "$1"; kill -"$2" $(ps -o pid= --ppid "$1"); true"#;
+        kill.args(["-c", script, "sh", &pid, signal]);
+        checked("kill", kill.output().expect("a shell runs"));
+    }
+
     /// Makes an empty database and returns its name.
     pub(crate) fn database(&self) -> String {
         let name = format!("test_{}", self.n_databases.fetch_add(1, Ordering::SeqCst));
@@ -246,7 +271,6 @@ impl Server {
     }
 
     /// Where its socket is.
-    #[cfg(feature = "milvus")]
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.join(SOCKET)
     }
