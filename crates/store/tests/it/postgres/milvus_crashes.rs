@@ -1,17 +1,16 @@
 //! Two servers on one database with their face set in Milvus, while a server, the database, Milvus or what is between them goes
 //! away under load: each answer is held to what was acknowledged before it was asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use likeness_domain::ports::{CredentialStore, FaceScope, FaceSelector, GallerySearch, GalleryStore, VectorIndex};
 use likeness_domain::types::{FaceOwner, FaceSetId, Similarity};
-use likeness_domain::{Error, Kind};
 use likeness_store::conformance::EVERYTHING;
 use likeness_store::conformance::samples::*;
 use likeness_store::index::BruteForceIndex;
@@ -23,6 +22,7 @@ use super::cable::{Cable, Mended};
 use super::nodes::{PATIENCE, runtime};
 use super::replication::until;
 use super::server::{self, Server};
+use super::witness::{Ends, Peer, Witness, ask, ask_patiently, enrol, refusal, under_load, write_on};
 use crate::milvus::server as milvus_server;
 use crate::milvus::server::Variety;
 
@@ -37,174 +37,6 @@ const PLACES: &str = "LIKENESS_TEST_NODE";
 
 fn is_installed() -> bool {
     server::is_installed() && milvus_server::is_installed()
-}
-
-/// What callers know of a face.
-#[derive(Clone, Copy, Default)]
-struct Life {
-    /// Its enrolment was acknowledged.
-    is_there: bool,
-    /// Somebody has asked to delete it.
-    may_be_gone: bool,
-    /// And had that acknowledged.
-    is_gone: bool,
-}
-
-/// Holds answers to what was acknowledged.
-#[derive(Default)]
-struct Witness {
-    lives: Mutex<BTreeMap<u64, Life>>,
-    /// Acknowledged writes, and answers that were looked at.
-    n_seen: Mutex<(u64, u64)>,
-    has_seen: Condvar,
-    n_faces: AtomicU64,
-    is_over: AtomicBool,
-}
-
-/// Ends the load when whoever has it ends, in whatever manner.
-struct Ends<'a>(&'a Witness);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.is_over.store(true, Ordering::SeqCst);
-        self.0.has_seen.notify_all();
-    }
-}
-
-impl Witness {
-    fn lives(&self) -> MutexGuard<'_, BTreeMap<u64, Life>> {
-        self.lives.lock().unwrap()
-    }
-
-    fn note(&self, number: u64, change: impl FnOnce(&mut Life)) {
-        change(self.lives().entry(number).or_default());
-    }
-
-    fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::SeqCst)
-    }
-
-    fn has_seen(&self, n_writes: u64, n_answers: u64) {
-        let mut n_seen = self.n_seen.lock().unwrap();
-        *n_seen = (n_seen.0 + n_writes, n_seen.1 + n_answers);
-        self.has_seen.notify_all();
-    }
-
-    /// Waits for so many further writes and answers.
-    #[track_caller]
-    fn wait_for(&self, n_writes: u64, n_answers: u64) {
-        let mut n_seen = self.n_seen.lock().unwrap();
-        let (wanted, started) = ((n_seen.0 + n_writes, n_seen.1 + n_answers), Instant::now());
-        while n_seen.0 < wanted.0 || n_seen.1 < wanted.1 {
-            assert!(!self.is_over(), "the load has ended");
-            assert!(started.elapsed() < PATIENCE * 2, "writes and answers {:?}, wanted {wanted:?}", *n_seen);
-            (n_seen, _) = self.has_seen.wait_timeout(n_seen, PATIENCE).unwrap();
-        }
-    }
-
-    /// An answer to a search that began with that knowledge.
-    #[track_caller]
-    fn check(&self, before: &BTreeMap<u64, Life>, found: &BTreeSet<u64>) {
-        let now = self.lives();
-        for (number, life) in before {
-            let is_found = found.contains(number);
-            assert!(!life.is_gone || !is_found, "the delete of face {number} was acknowledged and it is returned");
-            let has_to_be = life.is_there && !now[number].may_be_gone;
-            assert!(!has_to_be || is_found, "face {number} was acknowledged and is not found");
-        }
-        for number in found {
-            assert!(now.contains_key(number), "nobody has enrolled face {number}");
-        }
-    }
-}
-
-/// A server as its callers see it.
-trait Peer: Sync {
-    /// Whether it was acknowledged.
-    fn add(&self, number: u64) -> bool;
-    fn delete(&self, number: u64) -> bool;
-    /// Faces that a search for all of them returns; `None` if it is refused.
-    fn search(&self) -> Option<BTreeSet<u64>>;
-    /// Nobody will answer any more.
-    fn has_ended(&self) -> bool {
-        false
-    }
-}
-
-fn enrol(peer: &dyn Peer, witness: &Witness, number: u64) -> bool {
-    witness.note(number, |_| {});
-    let is_done = peer.add(number);
-    if is_done {
-        witness.note(number, |life| life.is_there = true);
-        witness.has_seen(1, 0);
-    }
-    is_done
-}
-
-fn remove(peer: &dyn Peer, witness: &Witness, number: u64) -> bool {
-    witness.note(number, |life| life.may_be_gone = true);
-    let is_done = peer.delete(number);
-    if is_done {
-        witness.note(number, |life| life.is_gone = true);
-        witness.has_seen(1, 0);
-    }
-    is_done
-}
-
-/// Asks once; whether it was answered.
-fn ask(peer: &dyn Peer, witness: &Witness) -> bool {
-    let before = witness.lives().clone();
-    let found = peer.search();
-    if let Some(found) = &found {
-        witness.check(&before, found);
-        witness.has_seen(0, 1);
-    }
-    found.is_some()
-}
-
-#[track_caller]
-fn ask_patiently(peer: &dyn Peer, witness: &Witness) {
-    let started = Instant::now();
-    while !ask(peer, witness) {
-        assert!(started.elapsed() < PATIENCE * 2, "searches are answered again");
-    }
-}
-
-/// Enrols and deletes until it is over: every other face goes at once, and every fourth when three others have come.
-fn write_on(peer: &dyn Peer, witness: &Witness) {
-    let _ends = Ends(witness);
-    let mut mine = Vec::new();
-    while !witness.is_over() && !peer.has_ended() {
-        let number = witness.n_faces.fetch_add(1, Ordering::SeqCst) + 1;
-        if enrol(peer, witness, number) {
-            mine.push(number);
-        }
-        let going = if mine.len() % 4 == 3 { 3 } else { 1 };
-        if mine.len() % 2 == 1 && mine.len() >= going {
-            let number = mine.remove(mine.len() - going);
-            remove(peer, witness, number);
-        }
-    }
-}
-
-fn ask_on(peer: &dyn Peer, witness: &Witness) {
-    let _ends = Ends(witness);
-    while !witness.is_over() && !peer.has_ended() {
-        ask(peer, witness);
-    }
-}
-
-/// Both write and both are asked, all at once, while `meanwhile` goes on.
-fn under_load(peers: &[&dyn Peer], witness: &Witness, meanwhile: impl FnOnce()) {
-    witness.is_over.store(false, Ordering::SeqCst);
-    thread::scope(|scope| {
-        for peer in peers {
-            scope.spawn(|| write_on(*peer, witness));
-            scope.spawn(|| ask_on(*peer, witness));
-        }
-        let _ends = Ends(witness);
-        meanwhile();
-    });
 }
 
 /// A server within this process.
@@ -223,12 +55,6 @@ fn milvus_settings(url: &str) -> milvus::Settings {
         flush_every: Duration::from_secs(2),
         ..milvus::Settings::new(milvus::Address::parse(url, None, None).unwrap())
     }
-}
-
-/// What a store that is away answers; anything else is a fault.
-#[track_caller]
-fn refusal(error: &Error) {
-    assert_eq!(error.kind(), Kind::Overloaded, "{error:?}");
 }
 
 impl Here {

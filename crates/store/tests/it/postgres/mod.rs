@@ -12,10 +12,12 @@ mod milvus;
 #[cfg(feature = "milvus")]
 mod milvus_crashes;
 mod nodes;
+mod patroni;
 mod record;
 mod replication;
 mod server;
 mod starts;
+mod witness;
 
 use std::sync::Arc;
 

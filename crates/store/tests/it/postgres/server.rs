@@ -19,7 +19,7 @@ const BIN_VARIABLE: &str = "LIKENESS_TEST_POSTGRES";
 pub(crate) const SOCKET: &str = ".s.PGSQL.5432";
 
 /// Where the programs are, of the newest version that is installed; `None` if there is none.
-fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     if let Some(dir) = std::env::var_os(BIN_VARIABLE) {
         return Some(dir.into());
     }
@@ -72,6 +72,48 @@ fn account() -> Option<(u32, u32)> {
     Some((numbers.next()?, numbers.next()?))
 }
 
+/// Lets it run as who may run PostgreSQL.
+pub(crate) fn as_account(command: &mut Command) {
+    if let Some((user, group)) = account() {
+        command.uid(user).gid(group);
+    }
+}
+
+/// One of PostgreSQL's programs, run as who may run it.
+pub(crate) fn program(name: &str) -> Command {
+    let mut command = Command::new(programs().expect("PostgreSQL is installed").join(name));
+    command.env("LC_ALL", "C").stdin(Stdio::null());
+    as_account(&mut command);
+    command
+}
+
+/// A new folder whose path is short enough for a socket in it, of whom PostgreSQL runs as; it stays until it is removed.
+pub(crate) fn folder(prefix: &str) -> PathBuf {
+    let dir = tempfile::Builder::new().prefix(prefix).tempdir_in("/tmp").expect("a folder").keep();
+    give_folder(&dir);
+    dir
+}
+
+/// Makes a folder if it is not there, and gives it to whom PostgreSQL runs as.
+pub(crate) fn give_folder(dir: &Path) {
+    fs::create_dir_all(dir).expect("the folder is ours");
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
+    if let Some((user, group)) = account() {
+        chown(dir, Some(user), Some(group)).expect("root may give it away");
+    }
+}
+
+/// Kills the server of that data folder and all of its processes, as a power cut would, and waits until they are gone.
+pub(crate) fn kill(data: &Path) {
+    let pid = fs::read_to_string(data.join("postmaster.pid")).expect("it runs");
+    let pid = pid.lines().next().expect("its process").to_owned();
+    let mut kill = Command::new("sh");
+    let script = r#"children=$(ps -o pid= --ppid "$1"); kill -KILL "$1" $children
+        while kill -0 "$1" $children 2>/dev/null; do sleep 0.02; done; true"#;
+    kill.args(["-c", script, "sh", &pid]);
+    checked("kill", kill.output().expect("a shell runs"));
+}
+
 fn checked(what: &str, output: Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{what}: {}{}", text(&output.stdout), text(&output.stderr));
@@ -116,17 +158,13 @@ impl Server {
     fn made() -> Self {
         let programs = programs().expect("PostgreSQL is installed");
         // Not below the project: the path of a socket has at most 107 bytes.
-        let dir = tempfile::Builder::new().prefix("lk-pg-").tempdir_in("/tmp").expect("a folder").keep();
-        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
+        let dir = folder("lk-pg-");
         let mut stop = Command::new("sh");
         let script = r#"trap '' INT HUP TERM; cat >/dev/null
             [ -f "$1/data/postmaster.pid" ] && kill -QUIT "$(head -n 1 "$1/data/postmaster.pid")" && sleep 0.3
             rm -rf "$1""#;
         stop.args(["-c", script, "sh"]).arg(&dir).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let watchdog = stop.spawn().expect("a shell starts");
-        if let Some((user, group)) = account() {
-            chown(&dir, Some(user), Some(group)).expect("root may give it away");
-        }
         Self { programs, dir, watchdog, n_databases: AtomicU32::new(0) }
     }
 
@@ -134,9 +172,7 @@ impl Server {
     fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.programs.join(name));
         command.current_dir(&self.dir).env("LC_ALL", "C").stdin(Stdio::null());
-        if let Some((user, group)) = account() {
-            command.uid(user).gid(group);
-        }
+        as_account(&mut command);
         command
     }
 
@@ -206,13 +242,7 @@ impl Server {
 
     /// Kills it and all of its processes, as a power cut would, and waits until they are gone.
     pub(crate) fn kill(&self) {
-        let pid = fs::read_to_string(self.data().join("postmaster.pid")).expect("it runs");
-        let pid = pid.lines().next().expect("its process").to_owned();
-        let mut kill = Command::new("sh");
-        let script = r#"children=$(ps -o pid= --ppid "$1"); kill -KILL "$1" $children
-            while kill -0 "$1" $children 2>/dev/null; do sleep 0.02; done; true"#;
-        kill.args(["-c", script, "sh", &pid]);
-        checked("kill", kill.output().expect("a shell runs"));
+        kill(&self.data());
     }
 
     /// Stops it and all of its processes where they are: connections are taken by the system, and nobody answers. They go on
