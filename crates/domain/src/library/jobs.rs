@@ -6,7 +6,7 @@
 //! No thread and no runtime is known here: one call of [`Jobs::work`] does one job at a time, and whoever assembles the
 //! parts runs as many calls at once as jobs of that kind may be under way.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -26,6 +26,9 @@ const REST_MAX: Duration = Duration::from_secs(30);
 
 /// How often results whose time is over are erased. Nobody is shown one in between.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// Longest wait for the end of what is under way of a job that was cancelled.
+const CANCEL_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// How the jobs of one kind are done.
 #[derive(Debug, Clone, Copy)]
@@ -80,12 +83,70 @@ pub struct Jobs {
     notify: Notify,
     /// Whose job of each kind was begun last.
     served: Mutex<HashMap<&'static str, TenantId>>,
+    under_way: Mutex<UnderWay>,
+    /// Rings when something leaves `under_way`.
+    ended: Notify,
+}
+
+/// What the workers of this process are at.
+#[derive(Default)]
+struct UnderWay {
+    n_claims: u64,
+    /// Claims that are not answered: each may be of any job.
+    claims: BTreeSet<u64>,
+    jobs: HashSet<JobId>,
+}
+
+/// A claim, and the job that came of it, until it is settled.
+struct Claimed<'a> {
+    jobs: &'a Jobs,
+    number: u64,
+    job: Option<JobId>,
+}
+
+impl<'a> Claimed<'a> {
+    fn begin(jobs: &'a Jobs) -> Self {
+        let mut under_way = jobs.under_way();
+        under_way.n_claims += 1;
+        let number = under_way.n_claims;
+        under_way.claims.insert(number);
+        Self { jobs, number, job: None }
+    }
+
+    fn answered(&mut self, job: Option<JobId>) {
+        let mut under_way = self.jobs.under_way();
+        under_way.claims.remove(&self.number);
+        under_way.jobs.extend(job);
+        self.job = job;
+        drop(under_way);
+        self.jobs.ended.wake_all();
+    }
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        let mut under_way = self.jobs.under_way();
+        under_way.claims.remove(&self.number);
+        if let Some(job) = self.job {
+            under_way.jobs.remove(&job);
+        }
+        drop(under_way);
+        self.jobs.ended.wake_all();
+    }
 }
 
 impl Jobs {
     /// The queue in `store`. `timer` goes by `clock`.
     pub fn new(store: Arc<dyn JobStore>, clock: Arc<dyn Clock>, timer: Arc<dyn Timer>) -> Self {
-        Self { store, clock, timer, notify: Notify::default(), served: Mutex::default() }
+        Self {
+            store,
+            clock,
+            timer,
+            notify: Notify::default(),
+            served: Mutex::default(),
+            under_way: Mutex::default(),
+            ended: Notify::default(),
+        }
     }
 
     /// Does jobs of the handler's kind, one at a time, until [`Jobs::stop`]; a job under way is finished first. Failures
@@ -135,7 +196,11 @@ impl Jobs {
         let JobPlan { kind, lease, retries } = handler.plan();
         let lease_until = later(now, lease);
         let served = self.served().get(kind).copied();
-        let Some(job) = self.store.claim(kind, now, lease_until, served).await? else { return Ok(false) };
+        // Until it is settled, so that whoever cancels the job can wait for that.
+        let mut claimed = Claimed::begin(self);
+        let found = self.store.claim(kind, now, lease_until, served).await?;
+        claimed.answered(found.as_ref().map(|job| job.id));
+        let Some(job) = found else { return Ok(false) };
         self.served().insert(kind, job.tenant);
         let n_tries_before = usize::try_from(job.n_attempts).unwrap_or(usize::MAX).saturating_sub(1);
         let settled = if n_tries_before > retries.len() {
@@ -158,6 +223,27 @@ impl Jobs {
         };
         self.settle(job.id, settled.outcome, settled.follow_ups).await?;
         Ok(true)
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, UnderWay> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until no worker of this process is at the job, or could have claimed it before now; at most [`CANCEL_WAIT_MAX`].
+    async fn end_of(&self, id: JobId) {
+        let n_claims = self.under_way().n_claims;
+        let until = later(self.clock.now(), CANCEL_WAIT_MAX);
+        loop {
+            let n_wakes = self.ended.n_wakes();
+            let is_under_way = {
+                let under_way = self.under_way();
+                under_way.jobs.contains(&id) || under_way.claims.range(..=n_claims).next().is_some()
+            };
+            if !is_under_way || self.clock.now() >= until {
+                return;
+            }
+            first_of(self.ended.next_ring(n_wakes), self.timer.sleep_until(until)).await;
+        }
     }
 
     fn served(&self) -> MutexGuard<'_, HashMap<&'static str, TenantId>> {
@@ -239,7 +325,15 @@ impl JobStore for Jobs {
         expires_at: TimestampMs,
         so_far: Bytes,
     ) -> Pending<'_, Cancel> {
-        self.store.cancel(tenant, id, only_unbegun, expires_at, so_far)
+        let cancelled = self.store.cancel(tenant, id, only_unbegun, expires_at, so_far);
+        Box::pin(async move {
+            let cancelled = cancelled.await?;
+            if cancelled == Cancel::Done {
+                // What it was doing is part of what it has done, and nothing comes after this answer.
+                self.end_of(id).await;
+            }
+            Ok(cancelled)
+        })
     }
 
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {

@@ -1,7 +1,9 @@
 //! Workers over the in-memory store, by a clock that stands still: a turn drives them until all of them rest.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +25,8 @@ enum Run {
     Fails(Kind),
     Panics,
     Hangs,
+    /// Goes on when it is told to, once.
+    Waits,
 }
 
 /// Does as it is told, and remembers what it did.
@@ -30,11 +34,19 @@ struct Script {
     kind: &'static str,
     runs: Mutex<VecDeque<Run>>,
     told: Mutex<Vec<String>>,
+    may_end: AtomicBool,
+    waiting: Mutex<Option<Waker>>,
 }
 
 impl Script {
     fn new(kind: &'static str, runs: &[Run]) -> Self {
-        Self { kind, runs: Mutex::new(runs.iter().copied().collect()), told: Mutex::default() }
+        let runs = Mutex::new(runs.iter().copied().collect());
+        Self { kind, runs, told: Mutex::default(), may_end: AtomicBool::new(false), waiting: Mutex::default() }
+    }
+
+    fn let_end(&self) {
+        self.may_end.store(true, Ordering::SeqCst);
+        self.waiting.lock().unwrap().take().into_iter().for_each(Waker::wake);
     }
 
     fn tell(&self, line: String) {
@@ -66,6 +78,13 @@ impl JobHandler for Script {
             Run::Fails(kind) => Box::pin(async move { Err(Error::new(kind, "it does not work")) }),
             Run::Panics => panic!("a bug in the handler"),
             Run::Hangs => Box::pin(std::future::pending()),
+            Run::Waits => Box::pin(std::future::poll_fn(move |context| {
+                *self.waiting.lock().unwrap() = Some(context.waker().clone());
+                match self.may_end.load(Ordering::SeqCst) {
+                    true => Poll::Ready(Ok(outcome.clone().into())),
+                    false => Poll::Pending,
+                }
+            })),
         }
     }
 
@@ -176,6 +195,41 @@ fn a_failed_job_is_tried_again_after_its_pauses_and_then_given_up() {
     desk.advance(900_000);
     tasks.run_until_stalled();
     script.check(&[]);
+}
+
+/// Whoever has cancelled a job knows that nothing comes of it any more.
+#[test]
+fn a_cancelled_job_has_ended_when_that_is_answered() {
+    let desk = Desk::new();
+    let script = Script::new("scan", &[Run::Waits, Run::Hangs]);
+    let mut tasks = TaskDriver::of_one(desk.jobs.work(&script));
+    desk.enqueue(vec![job_due(1, 0), job_due(2, 0), job_due(3, 0)]);
+    tasks.run_until_stalled();
+    script.check(&["run 1"]);
+    let cancel = |number| {
+        desk.jobs.cancel(TenantId::from_bits(1), JobId::new(number).unwrap(), false, TimestampMs(99_000), Bytes::new())
+    };
+    // The worker is at another one.
+    assert_eq!(block_on(cancel(3)).unwrap(), Cancel::Done);
+
+    let answered = std::cell::Cell::new(None);
+    let mut asked = TaskDriver::of_one(async { answered.set(Some(cancel(1).await.unwrap())) });
+    asked.run_until_stalled();
+    assert_eq!(answered.get(), None);
+    script.let_end();
+    tasks.run_until_stalled();
+    asked.run_until_stalled();
+    assert_eq!(answered.get(), Some(Cancel::Done));
+
+    // One that does not end is not waited for without bound.
+    script.check(&["run 2"]);
+    let answered = std::cell::Cell::new(None);
+    let mut asked = TaskDriver::of_one(async { answered.set(Some(cancel(2).await.unwrap())) });
+    asked.run_until_stalled();
+    assert_eq!(answered.get(), None);
+    desk.advance(10_000);
+    asked.run_until_stalled();
+    assert_eq!(answered.get(), Some(Cancel::Done));
 }
 
 /// What cannot get better by waiting is not tried again.
