@@ -21,6 +21,8 @@ pub(super) const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 pub struct Address {
     pub(super) config: Config,
     pub(super) tls: Tls,
+    /// Whether a pooler is between that gives connections out for a transaction at a time.
+    pub(super) is_pooled: bool,
     pub(super) shown: String,
 }
 
@@ -30,7 +32,8 @@ impl Address {
     /// that can be written to is taken, whatever the address says.
     ///
     /// `sslmode` is `verify-full` (also written `require`: the certificate is verified in any case) or `disable`; where it is
-    /// left out, `disable` for sockets and this machine and `verify-full` for others. `InvalidArgument` for anything else.
+    /// left out, `disable` for sockets and this machine and `verify-full` for others. `pool_mode=transaction` tells of a pooler
+    /// in that mode. `InvalidArgument` for anything else.
     pub fn parse(text: &str, password: Option<&str>) -> Result<Self> {
         let refused = |why: String| {
             Error::invalid("store", format!("the address of the database cannot be used: {why}")).with_hint(
@@ -38,10 +41,11 @@ impl Address {
             )
         };
         let (base, query) = text.split_once('?').unwrap_or((text, ""));
-        let (mut mode, mut authorities, mut rest) = (None, None, Vec::new());
+        let (mut mode, mut authorities, mut pool_mode, mut rest) = (None, None, "session", Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
                 Some(("sslmode", word)) => mode = Some(word),
+                Some(("pool_mode", word)) => pool_mode = word,
                 Some(("sslrootcert", path)) => authorities = Some(PathBuf::from(decoded(path))),
                 _ => rest.push(pair),
             }
@@ -70,6 +74,11 @@ impl Address {
                 return Err(refused(format!("`sslmode` is `{other}`, expected `verify-full`, `require` or `disable`")));
             }
         });
+        let is_pooled = match pool_mode {
+            "transaction" => true,
+            "session" => false,
+            other => return Err(refused(format!("`pool_mode` is `{other}`, expected `session` or `transaction`"))),
+        };
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
@@ -79,7 +88,7 @@ impl Address {
             config.application_name("likeness");
         }
         let shown = shown(&config);
-        Ok(Self { config, tls: Tls::new(authorities.as_deref())?, shown })
+        Ok(Self { config, tls: Tls::new(authorities.as_deref())?, is_pooled, shown })
     }
 }
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 use likeness_domain::ports::{Change, GalleryChange, VectorIndex};
 use likeness_domain::types::{FaceSet, Revision};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio_postgres::SimpleQueryMessage;
 
 use super::Shared;
 use super::commits::{self, CHANNEL, Position};
@@ -288,7 +289,7 @@ impl Follower {
             super::milvus::distrust(session).await?;
             self.has_other_history.store(false, Ordering::SeqCst);
         }
-        session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        session.begin_snapshot().await?;
         let started = tokio::time::Instant::now();
         let position = commits::last(session).await?;
         let sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.name IS NOT NULL ORDER BY s.sequence");
@@ -473,18 +474,31 @@ async fn listen_once(shared: &Shared) -> Answer<()> {
         }
     });
     let listened = async {
-        // Held until the connection ends.
         let node = shared.node;
         let class = super::NODE_LOCKS;
+        // The lock is held until the connection ends. Behind a pooler in transaction mode nothing can be heard, and a lock takes
+        // a transaction that stays open; that has no snapshot, which would keep the database from clearing away.
+        let sql = if shared.database.is_pooled() {
+            format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL idle_in_transaction_session_timeout = 0; \
+                 SELECT pg_advisory_xact_lock_shared({class}, {node})"
+            )
+        } else {
+            format!("LISTEN {CHANNEL}; SELECT pg_advisory_lock_shared({class}, {node})")
+        };
         let begun = async {
-            client.batch_execute(&format!("LISTEN {CHANNEL}; SELECT pg_advisory_lock_shared({class}, {node})")).await?;
-            // Whatever was committed before is looked for.
-            client.query_one("SELECT revision FROM store", &[]).await
+            client.batch_execute(&sql).await?;
+            // Whatever was committed before is looked for; by no portal, which would keep its snapshot in an open transaction.
+            client.simple_query("SELECT revision FROM store").await
         };
         let answer_max = shared.settings.statement_timeout;
         let silent = |_| Failure::NoConnection("the database did not answer in time".into());
-        let row = tokio::time::timeout(answer_max, begun).await.map_err(silent)??;
-        shared.follower.has_heard_of(rows::whole(&row, 0)?);
+        let said = tokio::time::timeout(answer_max, begun).await.map_err(silent)??;
+        let revision = said.iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+            _ => None,
+        });
+        shared.follower.has_heard_of(revision.unwrap_or_default());
         loop {
             let payload = match tokio::time::timeout(answer_max, told.recv()).await {
                 Ok(Some(payload)) => payload,

@@ -317,6 +317,14 @@ impl Connected {
         let shown = address.to_string();
         let connect = async {
             let database = Database::new(address.clone(), 1, CONNECT_MAX, None)?;
+            if database.is_pooled() {
+                let message =
+                    "a library is moved by a connection of its own, which a pooler in transaction mode does not give";
+                return Err(Error::new(likeness_domain::Kind::InvalidArgument, message)
+                    .with_hint("give the address of the database itself, without `pool_mode=transaction`")
+                    .into());
+            }
+            database.refuse_hidden_pooler().await?;
             let session = database.session().await?;
             session
                 .batch(&format!(
@@ -325,10 +333,11 @@ impl Connected {
                 .await?;
             Ok(session)
         };
-        let session = runtime.block_on(connect).map_err(|failure: Failure| {
-            failure.into_error(&format!("open `{shown}`")).with_hint(
+        let session = runtime.block_on(connect).map_err(|failure: Failure| match failure {
+            Failure::Said(error) => error,
+            failure => failure.into_error(&format!("open `{shown}`")).with_hint(
                 "is the server running, and may this user connect with this password? Its log says why it refuses",
-            )
+            ),
         })?;
         Ok(Self { shown, session: Some(session), runtime })
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use likeness_domain::ports::{ChangeRef, GalleryEntry, Pending};
 use likeness_domain::types::{FaceId, FaceSetId, PackId, Revision};
 use likeness_domain::{Error, Kind, Result};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::errors::{Answer, Failure};
 use super::gallery::gallery_page;
@@ -88,7 +88,7 @@ impl MilvusTruth {
         let read = async {
             // One that is given up half way is not used again: whoever had it next would see the state of before.
             let session = Abandoned::guard(self.database.session().await?);
-            session.get().batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+            session.get().begin_snapshot().await?;
             let answer = act(session.get()).await;
             session.done().roll_back().await;
             answer
@@ -109,8 +109,11 @@ impl MilvusTruth {
         }
         let Some((client, leads)) = kept else { return Ok(false) };
         if !*leads {
-            let row = client.query_one("SELECT pg_try_advisory_lock($1)", &[&LEAD_LOCK]).await?;
-            *leads = row.try_get(0)?;
+            *leads = if self.database.is_pooled() {
+                Self::hold(client, "").await?
+            } else {
+                client.query_one("SELECT pg_try_advisory_lock($1)", &[&LEAD_LOCK]).await?.try_get(0)?
+            };
             if *leads {
                 tracing::info!("this server writes to Milvus from now on");
             }
@@ -118,23 +121,45 @@ impl MilvusTruth {
         Ok(*leads)
     }
 
-    async fn try_save(client: &mut Client, outbox: &Outbox) -> Answer<()> {
-        let tx = client.transaction().await?;
+    /// Tries to have the lock by a transaction that stays open, for connections that last no longer; `before` comes before it.
+    async fn hold(client: &Client, before: &str) -> Answer<bool> {
+        let sql = format!(
+            "{before}BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL idle_in_transaction_session_timeout = 0; \
+             SELECT pg_try_advisory_xact_lock({LEAD_LOCK})"
+        );
+        let said = client.simple_query(&sql).await?;
+        let is_held = said.iter().any(|said| matches!(said, SimpleQueryMessage::Row(row) if row.get(0) == Some("t")));
+        if !is_held {
+            client.batch_execute("ROLLBACK").await?;
+        }
+        Ok(is_held)
+    }
+
+    /// Whether this server still leads afterwards.
+    async fn try_save(&self, client: &Client, outbox: &Outbox) -> Answer<bool> {
+        // What holds the lock is a transaction already.
+        if !self.database.is_pooled() {
+            client.batch_execute("BEGIN").await?;
+        }
         let seen = outbox.seen.cast_signed();
         let sql =
             "UPDATE milvus_outbox SET revision = $1, checksum = $2, seen = $3, flushed = $4, flushed_checksum = $5";
         let [at, flushed] = [outbox.position, outbox.flushed].map(|at| (rows::number(at.revision.0), at.checksum));
-        tx.execute(sql, &[&at.0, &at.1, &seen, &flushed.0, &flushed.1]).await?;
-        tx.execute("DELETE FROM milvus_sets", &[]).await?;
+        client.execute(sql, &[&at.0, &at.1, &seen, &flushed.0, &flushed.1]).await?;
+        client.execute("DELETE FROM milvus_sets", &[]).await?;
         for (face_set, set) in &outbox.sets {
             let sql = "INSERT INTO milvus_sets (face_set, pack, n_numbers, stage, next) VALUES ($1, $2, $3, $4, $5)";
             let (id, n_numbers) = (rows::number(face_set.get()), rows::number(set.n_numbers as u64));
             let (pack, stage, next) = (set.pack.as_str(), word_of(set.stage), rows::number(set.next));
-            tx.execute(sql, &[&id, &pack, &n_numbers, &stage, &next]).await?;
+            client.execute(sql, &[&id, &pack, &n_numbers, &stage, &next]).await?;
         }
         let done: Vec<i64> = outbox.rebuilds.iter().map(|face_set| rows::number(face_set.get())).collect();
-        tx.execute("DELETE FROM milvus_rebuilds WHERE face_set = ANY($1)", &[&done]).await?;
-        Ok(tx.commit().await?)
+        client.execute("DELETE FROM milvus_rebuilds WHERE face_set = ANY($1)", &[&done]).await?;
+        if self.database.is_pooled() {
+            return Self::hold(client, "COMMIT; ").await;
+        }
+        client.batch_execute("COMMIT").await?;
+        Ok(true)
     }
 }
 
@@ -338,12 +363,12 @@ impl Truth for MilvusTruth {
     fn save(&self, outbox: Outbox) -> Pending<'_, ()> {
         Box::pin(async move {
             let mut kept = self.lead.lock().await;
-            let Some((client, true)) = kept.as_mut() else {
+            let Some((client, leads @ true)) = kept.as_mut() else {
                 return Err(Error::new(Kind::Internal, "another server writes to Milvus"));
             };
             let late = |_| Err(Failure::NoConnection("the database does not answer".into()));
-            let saved = tokio::time::timeout(self.timeout, Self::try_save(client, &outbox)).await.unwrap_or_else(late);
-            saved.map_err(|failure| {
+            let saved = tokio::time::timeout(self.timeout, self.try_save(client, &outbox)).await.unwrap_or_else(late);
+            saved.map(|still_leads| *leads = still_leads).map_err(|failure| {
                 // The lock is gone with the connection, and taken again with another one.
                 *kept = None;
                 failure.into_error("keep what Milvus was told")

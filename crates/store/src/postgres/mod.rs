@@ -205,7 +205,7 @@ impl Shared {
     ) -> Answer<T> {
         let session = Abandoned::guard(session);
         if is_snapshot {
-            session.get().batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+            session.get().begin_snapshot().await?;
         }
         let answer = act(session.get()).await;
         let session = session.done();
@@ -591,6 +591,7 @@ async fn start(
 ) -> Answer<Arc<Shared>> {
     let answer_max = settings.statement_timeout + session::ANSWER_MARGIN;
     let database = Arc::new(Database::new(address, settings.n_connections, settings.reconnect_max, Some(answer_max))?);
+    database.refuse_hidden_pooler().await?;
     let session = database.session().await?;
     schema::migrate(&session).await?;
     let node = session.one("SELECT (random() * 2147483646)::int4", &[]).await?.try_get(0)?;

@@ -30,12 +30,11 @@ pub(super) const MOVED_LAYOUTS: u32 = 2_000_000;
 
 /// Version of the layout in the database; `None` if there is none.
 pub(super) async fn version(session: &Session) -> Answer<Option<u32>> {
-    let client = session.client();
-    let found = client.query_one("SELECT to_regclass('likeness_layout') IS NOT NULL", &[]).await?;
+    let found = session.one("SELECT to_regclass('likeness_layout') IS NOT NULL", &[]).await?;
     if !found.try_get::<_, bool>(0)? {
         return Ok(None);
     }
-    let row = client.query_one("SELECT version FROM likeness_layout", &[]).await?;
+    let row = session.one("SELECT version FROM likeness_layout", &[]).await?;
     Ok(Some(u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default()))
 }
 
@@ -44,7 +43,7 @@ async fn refuse_moved(session: &Session, version: u32) -> Answer<()> {
     if version < ARRIVING_LAYOUTS {
         return Ok(());
     }
-    let row = session.client().query_one("SELECT other FROM likeness_migration", &[]).await?;
+    let row = session.one("SELECT other FROM likeness_migration", &[]).await?;
     let other: String = row.try_get(0)?;
     let error = match version {
         MOVED_LAYOUTS.. => {
@@ -63,9 +62,8 @@ async fn refuse_moved(session: &Session, version: u32) -> Answer<()> {
 /// Brings the database to the present layout, in one transaction that one program at a time makes.
 /// [`Kind::InvalidArgument`] for a database with another encoding or of another program, an old server, and a newer layout.
 pub(super) async fn migrate(session: &Session) -> Answer<()> {
-    let client = session.client();
-    let row = client
-        .query_one("SELECT current_setting('server_version_num')::int4, current_setting('server_encoding')", &[])
+    let row = session
+        .one("SELECT current_setting('server_version_num')::int4, current_setting('server_encoding')", &[])
         .await?;
     let (version, encoding): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
     if version < SERVER_VERSION_MIN {
@@ -78,33 +76,32 @@ pub(super) async fn migrate(session: &Session) -> Answer<()> {
             .with_hint("make another one: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0")
             .into());
     }
-    client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    session.batch("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     match upgrade(session).await {
-        Ok(()) => Ok(client.batch_execute("COMMIT").await?),
+        Ok(()) => session.batch("COMMIT").await,
         Err(failure) => {
             // A lost connection has rolled back already.
-            let _ = client.batch_execute("ROLLBACK").await;
+            let _ = session.batch("ROLLBACK").await;
             Err(failure)
         }
     }
 }
 
 async fn upgrade(session: &Session) -> Answer<()> {
-    let client = session.client();
-    client.query_one("SELECT pg_advisory_xact_lock($1)", &[&LAYOUT_LOCK]).await?;
+    session.one("SELECT pg_advisory_xact_lock($1)", &[&LAYOUT_LOCK]).await?;
     let found = version(session).await?;
     let version: u32 = if let Some(found) = found {
         found
     } else {
         let tables = "SELECT count(*) FROM pg_class AS c WHERE c.relnamespace = current_schema()::regnamespace
                       AND c.relkind IN ('r', 'p') AND c.relname IN ('store', 'faces', 'face_sets', 'jobs', 'tenants')";
-        let n_others: i64 = client.query_one(tables, &[]).await?.try_get(0)?;
+        let n_others: i64 = session.one(tables, &[]).await?.try_get(0)?;
         if n_others > 0 {
             let message = "the database has tables of another program that have the names of ours";
             return Err(Error::new(Kind::InvalidArgument, message).with_hint("give it a database of its own").into());
         }
-        client
-            .batch_execute(
+        session
+            .batch(
                 "CREATE TABLE likeness_layout (version int4 NOT NULL);
                  INSERT INTO likeness_layout (version) VALUES (0);",
             )
@@ -119,12 +116,12 @@ async fn upgrade(session: &Session) -> Answer<()> {
     }
     let steps = MIGRATIONS.get(version as usize..).unwrap_or_default();
     for step in steps {
-        client.batch_execute(step).await?;
+        session.batch(step).await?;
     }
     if !steps.is_empty() {
         let found = version;
         let version = i32::try_from(SCHEMA_VERSION).unwrap_or(i32::MAX);
-        client.execute("UPDATE likeness_layout SET version = $1", &[&version]).await?;
+        session.execute("UPDATE likeness_layout SET version = $1", &[&version]).await?;
         tracing::info!(from = found, to = SCHEMA_VERSION, "layout of the database made");
         // Names that are not in NFC are of layouts before 2.
         if found == 1 {

@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use likeness_domain::{Error, Result};
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row};
+use likeness_domain::{Error, Kind, Result};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type, WrongType};
+use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
 use super::address::Address;
 use super::errors::{Answer, Failure};
@@ -21,12 +23,19 @@ pub(super) const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
 /// A connection of the pool, for one transaction or statement at a time. One that is dropped while the server has yet to
 /// answer is closed: whoever had it next would wait behind that answer.
+///
+/// Behind a pooler in transaction mode it leads to another process of the server after each transaction, perhaps of another
+/// server. So nothing outlives a transaction: statements are not prepared, and one that stands alone gets a transaction that a
+/// standby refuses, as what was asked of the primary before says nothing about who answers now.
 pub(super) struct Session {
     object: Option<Object>,
     /// How long an answer is waited for; `None` for work that has no limit.
     answer_max: Option<Duration>,
     /// Set until the answer is there.
     is_asked: AtomicBool,
+    /// Whether there is such a pooler.
+    is_pooled: bool,
+    is_in_transaction: AtomicBool,
 }
 
 impl Session {
@@ -61,9 +70,32 @@ impl Session {
         answer
     }
 
+    /// Sends a statement and, unless there is a transaction already, one around it, without waiting in between.
+    async fn alone<T>(
+        &self,
+        statement: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
+    ) -> Answer<T> {
+        if self.is_in_transaction.load(Ordering::Relaxed) {
+            return Ok(statement.await?);
+        }
+        let (begun, answer, ended) = tokio::join!(
+            biased;
+            self.object().batch_execute("BEGIN READ WRITE"),
+            statement,
+            self.object().batch_execute("COMMIT"),
+        );
+        begun.map_err(refused_by_standby)?;
+        let answer = answer?;
+        ended?;
+        Ok(answer)
+    }
+
     /// Every row of the answer.
     pub(super) async fn query(&self, sql: &str, values: Values<'_>) -> Answer<Vec<Row>> {
         let asked = async {
+            if self.is_pooled {
+                return self.alone(self.object().query_typed(sql, &typed(values)?)).await;
+            }
             let statement = self.object().prepare_cached(sql).await?;
             Ok(self.object().query(&statement, values).await?)
         };
@@ -78,6 +110,9 @@ impl Session {
     /// The one row of the answer.
     pub(super) async fn one(&self, sql: &str, values: Values<'_>) -> Answer<Row> {
         let asked = async {
+            if self.is_pooled {
+                return self.alone(self.object().query_typed_one(sql, &typed(values)?)).await;
+            }
             let statement = self.object().prepare_cached(sql).await?;
             Ok(self.object().query_one(&statement, values).await?)
         };
@@ -92,21 +127,47 @@ impl Session {
     /// Rows changed.
     pub(super) async fn execute(&self, sql: &str, values: Values<'_>) -> Answer<u64> {
         let asked = async {
+            if self.is_pooled {
+                return self.alone(self.object().execute_typed(sql, &typed(values)?)).await;
+            }
             let statement = self.object().prepare_cached(sql).await?;
             Ok(self.object().execute(&statement, values).await?)
         };
         self.in_time(asked).await
     }
 
-    /// Statements without values.
+    /// Statements without values. A transaction begins with the first of them or ends with the last.
     pub(super) async fn batch(&self, sql: &str) -> Answer<()> {
-        self.in_time(async { Ok(self.object().batch_execute(sql).await?) }).await
+        let begins = sql.starts_with("BEGIN");
+        if begins {
+            self.is_in_transaction.store(true, Ordering::Relaxed);
+        }
+        let asked = async {
+            let done = self.object().batch_execute(sql).await;
+            done.map_err(|error| if begins { refused_by_standby(error) } else { error.into() })
+        };
+        let done = self.in_time(asked).await;
+        if sql.starts_with("COMMIT") || sql.starts_with("ROLLBACK") || sql.ends_with("COMMIT") {
+            self.is_in_transaction.store(false, Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// Opens a transaction whose statements see one state.
+    pub(super) async fn begin_snapshot(&self) -> Answer<()> {
+        // A standby may be behind.
+        let access = if self.is_pooled { "READ WRITE" } else { "READ ONLY" };
+        self.batch(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ {access}")).await
     }
 
     /// A `COPY ... FROM STDIN BINARY` that takes whole rows. All of it belongs into [`Self::in_time`]: a server that does not
     /// read is noticed between the rows.
     pub(super) async fn copy_in(&self, sql: &str) -> Answer<tokio_postgres::CopyInSink<bytes::Bytes>> {
-        let statement = self.object().prepare_cached(sql).await?;
+        // Where it is prepared for this once, the server is told to forget it after the rows and before the transaction ends.
+        let statement = match self.is_pooled {
+            true => self.object().prepare(sql).await?,
+            false => self.object().prepare_cached(sql).await?,
+        };
         Ok(self.object().copy_in(&statement).await?)
     }
 
@@ -135,6 +196,45 @@ impl Drop for Session {
             self.object.take().map(Object::take);
         }
     }
+}
+
+/// A standby refuses to begin a transaction that may write.
+fn refused_by_standby(error: tokio_postgres::Error) -> Failure {
+    match error.code() {
+        Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
+            Failure::NoConnection("the server that answers is a standby".to_owned())
+        }
+        _ => error.into(),
+    }
+}
+
+/// Values with the types that a server would find for them: each of ours has one.
+fn typed<'a>(values: Values<'a>) -> Answer<Vec<(&'a (dyn ToSql + Sync), Type)>> {
+    const TYPES: &[Type] = &[
+        Type::INT8,
+        Type::BYTEA,
+        Type::TEXT,
+        Type::INT4,
+        Type::BOOL,
+        Type::INT8_ARRAY,
+        Type::BYTEA_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::FLOAT8,
+        Type::FLOAT4,
+        Type::INT4_ARRAY,
+        Type::BOOL_ARRAY,
+        Type::FLOAT8_ARRAY,
+        Type::INT2,
+    ];
+    let mut scratch = BytesMut::new();
+    let mut type_of = |value: &(dyn ToSql + Sync)| {
+        TYPES.iter().find(|ty| {
+            scratch.clear();
+            !value.to_sql_checked(ty, &mut scratch).is_err_and(|error| error.is::<WrongType>())
+        })
+    };
+    let typed = values.iter().map(|&value| Some((value, type_of(value)?.clone())));
+    typed.collect::<Option<_>>().ok_or_else(|| Failure::Damaged("a value of a statement has no type".to_owned()))
 }
 
 /// Closes what lies in the pool.
@@ -183,12 +283,53 @@ impl Database {
     pub(super) async fn session(&self) -> Answer<Session> {
         let session = self.pool.get().await.map_err(Failure::from);
         self.note(session.as_ref().err());
-        Ok(Session { object: Some(session?), answer_max: self.answer_max, is_asked: AtomicBool::new(false) })
+        Ok(Session {
+            object: Some(session?),
+            answer_max: self.answer_max,
+            is_asked: AtomicBool::new(false),
+            is_pooled: self.is_pooled(),
+            is_in_transaction: AtomicBool::new(false),
+        })
     }
 
     /// The server did not answer: connections that lie in the pool are not used again.
     pub(super) fn distrust(&self) {
         distrust(&self.pool);
+    }
+
+    /// Whether connections lead to another process of the server after each transaction.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.address.is_pooled
+    }
+
+    /// Refuses a pooler in transaction mode that the address does not tell of: locks that show which servers are alive would
+    /// stay with its connections, and prepared statements get lost. Two connections that are open have two processes, and
+    /// each keeps its own.
+    pub(super) async fn refuse_hidden_pooler(&self) -> Answer<()> {
+        if self.is_pooled() {
+            return Ok(());
+        }
+        let first = self.session().await?;
+        let (second, connection) = self.connect().await?;
+        let driver = tokio::spawn(connection);
+        let looked = async {
+            let before = process_of(first.client()).await?;
+            second.batch_execute("BEGIN").await?;
+            Ok(before == process_of(&second).await? || before != process_of(first.client()).await?)
+        };
+        let is_shared: Answer<bool> = first.in_time(looked).await;
+        driver.abort();
+        if is_shared? {
+            let message = "the address of the database leads to a pooler in transaction mode and does not say so, \
+                           where locks and prepared statements get lost";
+            return Err(Error::new(Kind::InvalidArgument, message)
+                .with_hint(
+                    "add `pool_mode=transaction` to the address (`postgres://...?pool_mode=transaction`), or give that of the \
+                     database itself",
+                )
+                .into());
+        }
+        Ok(())
     }
 
     /// A connection besides those of the pool, with the part of it that has to be driven.
@@ -230,4 +371,13 @@ impl Database {
     pub(super) fn close(&self) {
         self.pool.close();
     }
+}
+
+/// The number of the process that answers.
+async fn process_of(client: &Client) -> Answer<Option<String>> {
+    let said = client.simple_query("SELECT pg_backend_pid()").await?;
+    Ok(said.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    }))
 }

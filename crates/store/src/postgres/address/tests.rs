@@ -51,3 +51,13 @@ fn the_server_to_write_to_is_looked_for() {
     let address = Address::parse("postgres://likeness@one,two/faces?target_session_attrs=any", None).unwrap();
     assert_eq!(address.config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
 }
+
+/// A pooler in transaction mode is told of by the word that it has for that itself.
+#[test]
+fn a_pooler_is_told_of() {
+    let parsed = |query: &str| Address::parse(&format!("postgres://likeness@one/faces{query}"), None).unwrap();
+    assert!(parsed("?sslmode=disable&pool_mode=transaction").is_pooled);
+    assert!(!parsed("").is_pooled && !parsed("?pool_mode=session").is_pooled);
+    let other = refused("postgres://likeness@one/faces?pool_mode=statement");
+    assert!(other.contains("`pool_mode` is `statement`, expected `session` or `transaction`"), "{other}");
+}

@@ -11,9 +11,10 @@ use likeness_store::conformance::samples::*;
 use likeness_store::index::BruteForceIndex;
 use likeness_store::milvus;
 use likeness_store::milvus::truth::{Place, Stage};
-use likeness_store::postgres::{PostgresStore, Settings};
+use likeness_store::postgres::{Address, PostgresStore, Settings};
 
 use super::nodes::{PATIENCE, looking_for};
+use super::pooler::{self, Pooler};
 use super::server;
 use crate::milvus::server as milvus_server;
 use crate::milvus::server::Variety;
@@ -37,8 +38,11 @@ pub(crate) fn settings(server: &milvus_server::Server) -> milvus::Settings {
 
 impl Node {
     fn open(server: &server::Server, database: &str, milvus: &milvus_server::Server) -> Self {
+        Self::at(server.place(database), milvus)
+    }
+
+    fn at(place: Address, milvus: &milvus_server::Server) -> Self {
         let plain = Arc::new(BruteForceIndex::new());
-        let place = server.place(database);
         let of_store = Settings { n_connections: 8, ..Settings::DEFAULT };
         let store =
             PostgresStore::open_with_milvus(place, Arc::clone(&plain) as _, of_store, clock(), settings(milvus))
@@ -77,10 +81,25 @@ fn what_one_server_acknowledges_the_other_shows_at_once_from_milvus() {
     if !server::is_installed() || !milvus_server::is_installed() {
         return;
     }
-    let (server, milvus) = (server::shared(), milvus_server::Server::start(Variety::Lite));
-    let database = server.database();
-    let a = Node::open(server, &database, &milvus);
-    let b = Node::open(server, &database, &milvus);
+    let server = server::shared();
+    shows_at_once(&server.place(&server.database()));
+}
+
+/// The server that writes to Milvus is one, and another takes over, also where locks end with their transactions.
+#[test]
+fn what_one_server_acknowledges_the_other_shows_at_once_from_milvus_behind_a_pooler() {
+    if !pooler::is_installed() || !milvus_server::is_installed() {
+        return;
+    }
+    let server = server::shared();
+    let pooler = Pooler::start(server, "");
+    shows_at_once(&pooler.place(&server.database()));
+}
+
+fn shows_at_once(place: &Address) {
+    let milvus = milvus_server::Server::start(Variety::Lite);
+    let a = Node::at(place.clone(), &milvus);
+    let b = Node::at(place.clone(), &milvus);
     let patient = tokio::runtime::Builder::new_current_thread().build().unwrap();
     patient.block_on(async {
         let set = a.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap().id;
@@ -103,7 +122,7 @@ fn what_one_server_acknowledges_the_other_shows_at_once_from_milvus() {
         let all = a.index.matching(set, Arc::new(Filter::Every(Vec::new()))).await.unwrap();
         assert_eq!(all.len(), FROM_FACES as usize + 67);
         // A server that starts now does not read the set from the database.
-        let c = Node::open(server, &database, &milvus);
+        let c = Node::at(place.clone(), &milvus);
         assert!(c.index.is_elsewhere(set) && c.plain.n_rows(set) == 0 && c.plain.n_rows(small) == 2);
         assert!(c.finds(set, 7).await && !c.finds(set, 102).await && c.finds(small, 9001).await);
         // The servers' part in Milvus may end: another one goes on with it.

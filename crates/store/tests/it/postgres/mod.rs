@@ -13,6 +13,7 @@ mod milvus;
 mod milvus_crashes;
 mod nodes;
 mod patroni;
+mod pooler;
 mod record;
 mod replication;
 mod server;

@@ -300,6 +300,11 @@ impl Server {
         checked(statements, psql.output().expect("psql runs")).trim().to_owned()
     }
 
+    /// Where everything of it is, its socket too.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.dir
+    }
+
     /// Where its socket is.
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.join(SOCKET)
