@@ -37,7 +37,7 @@ pub use analysis::{
     ImageRules, PackInfo,
 };
 pub use archives::{ArchiveBounds, ArchiveId, ArchiveStore, OpenArchive};
-pub use commits::{Change, ChangeRef, Commit, CommitPage, CommitRecord, KeyAction, RecordPage};
+pub use commits::{Change, ChangeRef, Commit, CommitPage, CommitRecord, KeyAction, RecordPage, RecordPlace};
 pub use credentials::CredentialStore;
 pub use gallery::{
     FacePage, GalleryStore, OutsideHealth, OutsideTrouble, Page, PersonSummary, ReportProgress, ScrubReport, ScrubStep,

@@ -3,8 +3,9 @@
 //! A stored commit holds no vector and no text of a face: whoever reads it gets the rows that are still there. So deleting
 //! a face erases it from every stored commit as well, without touching one.
 
-use likeness_domain::ports::{Change, ChangeRef, GalleryChange, KeyAction};
-use likeness_domain::types::{AccessKeyId, FaceId, FaceSetId, PackId, PersonId, TenantId};
+use likeness_domain::ports::{Change, ChangeRef, GalleryChange, KeyAction, RecordPlace};
+use likeness_domain::types::{AccessKeyId, FaceId, FaceSetId, PackId, PersonId, Revision, TenantId, TimestampMs};
+use likeness_domain::{Error, Kind};
 
 /// A change by the ids of what changed.
 pub(crate) fn ref_of(change: &Change) -> ChangeRef {
@@ -46,6 +47,70 @@ pub(crate) fn resolved<E>(change: ChangeRef, rows: &mut impl Rows<Error = E>) ->
     })
 }
 
+/// Tells a commit from another one that has its number in another history of the library; never 0. The same in every store, so
+/// that a library that was moved goes on.
+pub(crate) fn mark_of(
+    revision: Revision,
+    at: TimestampMs,
+    tenant: TenantId,
+    (key, request): (Option<&str>, &str),
+    changes: &[u8],
+) -> u64 {
+    let (key, has_key) = (key.unwrap_or_default(), u64::from(key.is_some()));
+    let lengths = [has_key, key.len() as u64, request.len() as u64].map(u64::to_le_bytes).concat();
+    let bytes = [
+        &revision.0.to_le_bytes()[..],
+        &at.0.to_le_bytes(),
+        &tenant.to_bits().to_le_bytes(),
+        &lengths,
+        key.as_bytes(),
+        request.as_bytes(),
+        changes,
+    ];
+    xxhash_rust::xxh3::xxh3_64(&bytes.concat()).max(1)
+}
+
+/// The last commit up to some number, with its mark if it can be read.
+pub(crate) type LastCommit = Option<(Revision, Option<u64>)>;
+
+/// Refuses a place that may be of another history; `there` is the last commit up to its number, and commits up to `compacted`
+/// may be gone.
+pub(crate) fn check_place(
+    after: RecordPlace,
+    newest: Revision,
+    compacted: Revision,
+    there: LastCommit,
+) -> Result<(), Error> {
+    let RecordPlace { revision, mark } = after;
+    let is_there = match mark {
+        None => true,
+        Some(0) => there.is_none() && compacted <= revision,
+        Some(_) => there == Some((revision, mark)),
+    };
+    if is_there && revision <= newest {
+        return Ok(());
+    }
+    let message = match is_there {
+        true => format!("`since` is {}, and the library has got to {}: its history has changed", revision.0, newest.0),
+        false => format!(
+            "the record of changes does not go on from where `cursor` ends: it no longer has the commit {}, or has another one",
+            revision.0
+        ),
+    };
+    Err(Error::new(Kind::Changed, message)
+        .with_field(if is_there { "since" } else { "cursor" })
+        .with_hint("read what there is anew, and then the changes from the beginning, without `since` and `cursor`"))
+}
+
+/// Where a stretch of the record ends that goes on to the end.
+pub(crate) fn end_of_record(after: RecordPlace, newest: Revision, last: LastCommit) -> RecordPlace {
+    match last {
+        Some((revision, mark)) if after.revision <= revision => RecordPlace { revision, mark },
+        Some(_) => after,
+        None => RecordPlace { revision: newest.max(after.revision), mark: Some(0) },
+    }
+}
+
 /// Finds the rows that stored commits refer to.
 pub(crate) trait Rows {
     type Error;
@@ -60,9 +125,13 @@ pub(crate) trait Rows {
 /// Per change a tag, then its ids (u64, little-endian; of a tenant u128) and, of a template or a key, the length of the
 /// pack's or the key's id (u8) and that id.
 pub(crate) fn bytes_of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<u8> {
+    bytes_of_refs(changes.into_iter().map(ref_of))
+}
+
+/// The same of changes by reference.
+pub(crate) fn bytes_of_refs(changes: impl IntoIterator<Item = ChangeRef>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for change in changes {
-        let change = ref_of(change);
         let (tag, numbers, text): (u8, [Option<u64>; 2], Option<&str>) = match &change {
             ChangeRef::Opened(set) => (b'o', [Some(set.get()), None], None),
             ChangeRef::Closed(set) => (b'c', [Some(set.get()), None], None),

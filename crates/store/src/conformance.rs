@@ -324,6 +324,7 @@ macro_rules! conformance {
                 a_tenants_limits_come_with_its_keys
                 writes_of_keys_are_commits
                 the_record_tells_who_did_what
+                a_place_in_the_record_is_of_one_history
                 an_installation_keeps_one_secret
             ],
             jobs: [

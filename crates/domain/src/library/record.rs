@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Library;
 use crate::access::{Caller, Grant};
-use crate::ports::{ChangeRef, CommitRecord};
+use crate::ports::{ChangeRef, CommitRecord, RecordPlace};
 use crate::types::{FaceSetId, FaceSetName, PersonId, PersonKey, Revision};
 use crate::{Error, Result, limits};
 
@@ -25,19 +25,21 @@ pub struct Record {
     pub persons: HashMap<PersonId, PersonKey>,
     /// Up to this one not all commits of the tenant are kept any more.
     pub compacted: Revision,
-    /// After which commit the next stretch begins; `None` at the end. A stretch may be empty and yet not be the last.
-    pub next: Option<Revision>,
+    /// How far it goes: what comes after that is new.
+    pub reached: RecordPlace,
+    /// Whether the next stretch begins there already. A stretch may be empty and yet not be the last.
+    pub has_more: bool,
 }
 
 impl Library {
-    /// The tenant's commits after a revision, at most `limit` of them; with a face set only what changed of that and its
-    /// gallery. Needs the manage grant, for every face set. `FaceSetNotFound`; `InvalidArgument` for a limit above
-    /// [`limits::PERSON_PAGE_MAX`].
+    /// The tenant's commits after a place, at most `limit` of them; with a face set only what changed of that and its
+    /// gallery. Needs the manage grant, for every face set. `Changed` for a place that may be of another history;
+    /// `FaceSetNotFound`; `InvalidArgument` for a limit above [`limits::PERSON_PAGE_MAX`].
     pub async fn record(
         &self,
         caller: &Caller,
         face_set: Option<&FaceSetName>,
-        after: Revision,
+        after: RecordPlace,
         limit: u64,
     ) -> Result<Record> {
         caller.require(Grant::Manage)?;
@@ -54,7 +56,7 @@ impl Library {
         let store = &self.ports.store;
         let mut commits: Vec<CommitRecord> = Vec::new();
         let (mut reached, mut n_looked_at) = (after, 0);
-        let (compacted, next) = loop {
+        let (compacted, has_more) = loop {
             let n_read = if wanted.is_some() { READ_AT_ONCE } else { limit };
             let page = store.record_after(caller.tenant, reached, n_read).await?;
             let mut has_more = page.has_more;
@@ -64,16 +66,16 @@ impl Library {
                 let Some(commit) = concerning(commit, wanted) else { continue };
                 if commits.len() == limit {
                     has_more = true;
-                    reached = commits.last().map_or(reached, |last| last.revision);
+                    reached = commits.last().map_or(reached, place_of);
                     break;
                 }
                 commits.push(commit);
             }
             if !has_more {
-                break (page.compacted, None);
+                break (page.compacted, false);
             }
             if commits.len() == limit || n_looked_at >= LOOKED_AT_MAX {
-                break (page.compacted, Some(reached));
+                break (page.compacted, true);
             }
         };
         let sets = store.face_sets(caller.tenant).await?.into_iter();
@@ -87,16 +89,21 @@ impl Library {
             false => store.persons(caller.tenant, mentioned).await?,
         };
         let persons = persons.into_iter().map(|person| (person.id, person.key)).collect();
-        Ok(Record { commits, face_sets, persons, compacted, next })
+        Ok(Record { commits, face_sets, persons, compacted, reached, has_more })
     }
 }
 
 /// What of a commit concerns the face set, if one is given; `None` if nothing does.
 fn concerning(commit: CommitRecord, face_set: Option<FaceSetId>) -> Option<CommitRecord> {
     let Some(wanted) = face_set else { return Some(commit) };
-    let CommitRecord { mut changes, revision, at, actor } = commit;
+    let CommitRecord { mut changes, revision, at, actor, mark } = commit;
     changes.retain(|change| face_set_of(change) == Some(wanted));
-    (!changes.is_empty()).then_some(CommitRecord { changes, revision, at, actor })
+    (!changes.is_empty()).then_some(CommitRecord { changes, revision, at, actor, mark })
+}
+
+/// The place behind a commit.
+fn place_of(commit: &CommitRecord) -> RecordPlace {
+    RecordPlace { revision: commit.revision, mark: Some(commit.mark) }
 }
 
 fn face_set_of(change: &ChangeRef) -> Option<FaceSetId> {

@@ -196,7 +196,7 @@ impl Library {
             return Err(is_in_use(&tenant.name, "has face sets, persons or faces"));
         }
         // What it had and deleted is in its record of changes, which a key shows, and its uploads are kept for a while.
-        let mut from = Revision(0);
+        let mut from = Revision(0).into();
         loop {
             let page = self.ports.store.record_after(tenant.id, from, RECORD_PAGE).await?;
             let mut changes = page.commits.iter().flat_map(|commit| &commit.changes);

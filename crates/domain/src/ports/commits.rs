@@ -104,6 +104,24 @@ pub struct CommitRecord {
     pub actor: Actor,
     /// What changed, in order.
     pub changes: Vec<ChangeRef>,
+    /// Tells it from another commit that may have its number in another history.
+    pub mark: u64,
+}
+
+/// A place in the record of commits: behind a commit. Numbers are given a second time where a library was put back to an older
+/// state, or a standby promoted without the last commits; the commit's own mark says whether it is the same history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordPlace {
+    /// The number of the commit.
+    pub revision: Revision,
+    /// Its [`CommitRecord::mark`]; 0 where no commit was kept up to there, `None` where only the number is known.
+    pub mark: Option<u64>,
+}
+
+impl From<Revision> for RecordPlace {
+    fn from(revision: Revision) -> Self {
+        Self { revision, mark: None }
+    }
 }
 
 /// Answer of [`super::GalleryStore::record_after`].
@@ -113,8 +131,9 @@ pub struct RecordPage {
     pub commits: Vec<CommitRecord>,
     /// Up to this revision commits of the tenant may be compacted away; behind it all are there. Some before it may be, too.
     pub compacted: Revision,
-    /// Everything up to this revision was looked at.
-    pub reached: Revision,
+    /// Everything up to this place was looked at: it is behind the last of `commits` if there may be more, and otherwise behind
+    /// the last commit of anybody.
+    pub reached: RecordPlace,
     /// Whether there may be commits after `reached`.
     pub has_more: bool,
 }

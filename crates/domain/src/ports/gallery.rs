@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{CommitPage, FaceScope, FaceSelector, Pending, RecordPage, TransientFaceStore};
+use super::{CommitPage, FaceScope, FaceSelector, Pending, RecordPage, RecordPlace, TransientFaceStore};
 use crate::access::{Limits, TenantUsage};
 use crate::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch,
@@ -410,9 +410,11 @@ pub trait GalleryStore: TransientFaceStore {
     /// too many, the oldest of whoever has most, so that nobody makes the record of another tenant shorter.
     fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage>;
 
-    /// The record of a tenant's commits after a revision, at most `limit` of them, by ids: for whoever wants to know who did
-    /// what. A commit that is damaged is left out, as a report names it.
-    fn record_after(&self, tenant: TenantId, revision: Revision, limit: usize) -> Pending<'_, RecordPage>;
+    /// The record of a tenant's commits after a place, at most `limit` of them, by ids: for whoever wants to know who did
+    /// what. A commit that is damaged is left out, as a report names it. [`crate::Kind::Changed`] if the store has not got as
+    /// far as that place, or does not have its commit any more: then it may be of another history, and nobody knows what whoever
+    /// was there has seen.
+    fn record_after(&self, tenant: TenantId, after: RecordPlace, limit: usize) -> Pending<'_, RecordPage>;
 
     /// How it is. Never waits, so that it can be asked often.
     fn health(&self) -> StoreHealth;

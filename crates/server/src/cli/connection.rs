@@ -261,9 +261,11 @@ impl Connection {
         while let Some(cursor) = parts(&mut listed).1.take() {
             let query: Vec<_> = options.iter().copied().chain([("cursor", &*cursor)]).collect();
             let mut more: A = self.call(Method::GET, path, &query, Payload::Empty).await?;
-            let ((items, next), (more_items, more_next)) = (parts(&mut listed), parts(&mut more));
+            let (mut items, more_items) = (std::mem::take(parts(&mut listed).0), parts(&mut more).0);
             items.append(more_items);
-            *next = more_next.take();
+            *more_items = items;
+            // What else an answer says is as of the last one.
+            listed = more;
         }
         Ok(listed)
     }

@@ -20,6 +20,10 @@ pub(crate) struct LogArgs {
     /// Only what came after this revision, the first number of a line
     #[arg(long, value_name = "REVISION")]
     since: Option<u64>,
+    /// Only what came after the `position` of an earlier answer with `--json`; refused where the library has another history
+    /// since
+    #[arg(long, value_name = "POSITION", conflicts_with = "since")]
+    cursor: Option<String>,
     #[command(flatten)]
     library: LibraryArgs,
 }
@@ -29,7 +33,8 @@ pub(crate) async fn run(args: LogArgs, config: &Config) -> Outcome {
     let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
     let since = args.since.map(|revision| revision.to_string());
     let of_all = args.face_set.as_deref().map(|name| ("face_set", name));
-    let of_first = since.as_deref().map(|since| ("since", since));
+    let cursor = args.cursor.as_deref().map(|cursor| ("cursor", cursor));
+    let of_first = since.as_deref().map(|since| ("since", since)).or(cursor);
     let query: Vec<_> = of_all.into_iter().collect();
     // `since` says where the first page begins, as cursors do of the others.
     let record = connection
@@ -39,7 +44,7 @@ pub(crate) async fn run(args: LogArgs, config: &Config) -> Outcome {
         terminal::json(&record)?;
         return Ok(Verdict::Done);
     }
-    if args.since.unwrap_or(0) < record.compacted {
+    if args.cursor.is_none() && args.since.unwrap_or(0) < record.compacted {
         terminal::message(format_args!("up to revision {} not all commits are kept any more", record.compacted));
     }
     if record.commits.is_empty() {

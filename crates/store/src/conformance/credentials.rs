@@ -4,7 +4,8 @@ use bytes::Bytes;
 use likeness_domain::Kind;
 use likeness_domain::access::{FaceSetScope, Grant, Grants, Limits};
 use likeness_domain::ports::{
-    Change, ChangeRef, CommitPage, FaceScope, FaceSelector, KeyAction, Record, RecordQuota, SESSIONS, WhenFull,
+    Change, ChangeRef, CommitPage, FaceScope, FaceSelector, KeyAction, Record, RecordPlace, RecordQuota, SESSIONS,
+    WhenFull,
 };
 use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceOwner, InstallationSecret, Precondition, Revision, Secret, Subject, Tenant,
@@ -402,12 +403,12 @@ pub async fn the_record_tells_who_did_what(bench: Bench) -> Bench {
         vec![ChangeRef::Key(key_id("AK1"), KeyAction::Deleted)],
     ];
     for limit in [1, 2, 4, 6, 7, usize::MAX] {
-        let (mut told, mut reached) = (Vec::new(), Revision(0));
+        let (mut told, mut reached) = (Vec::new(), RecordPlace::from(Revision(0)));
         loop {
             let page = store.record_after(ours(), reached, limit).await.unwrap();
             assert!(page.commits.len() <= limit && page.compacted == Revision(0));
-            assert!(page.commits.iter().all(|commit| commit.actor == by(ours()) && commit.revision > reached));
-            assert!(page.reached > reached || !page.has_more, "each stretch goes on");
+            assert!(page.commits.iter().all(|commit| commit.actor == by(ours()) && commit.revision > reached.revision));
+            assert!(page.reached.revision > reached.revision || !page.has_more, "each stretch goes on");
             told.extend(page.commits.into_iter().map(|commit| commit.changes));
             reached = page.reached;
             if !page.has_more {
@@ -416,11 +417,46 @@ pub async fn the_record_tells_who_did_what(bench: Bench) -> Bench {
         }
         assert_eq!(told, expected, "{limit} at a time");
     }
-    let none = store.record_after(TenantId::from_bits(77), Revision(0), 10).await.unwrap();
+    let none = store.record_after(TenantId::from_bits(77), Revision(0).into(), 10).await.unwrap();
     assert!(none.commits.is_empty() && !none.has_more);
     for beyond in [u64::MAX, 1 << 63, i64::MAX as u64] {
-        let none = store.record_after(ours(), Revision(beyond), 10).await.unwrap();
-        assert!(none.commits.is_empty() && !none.has_more, "after {beyond}");
+        let error = store.record_after(ours(), Revision(beyond).into(), 10).await.unwrap_err();
+        assert_eq!((error.kind(), error.field()), (Kind::Changed, Some("since")), "after {beyond}");
+    }
+    bench
+}
+
+/// A place says of which history it is: behind what is there it goes on, with or without a commit of the tenant since, and that
+/// of a commit which the store does not have is refused.
+pub async fn a_place_in_the_record_is_of_one_history(bench: Bench) -> Bench {
+    let (store, credentials) = (&bench.store, &bench.credentials);
+    let begin = store.record_after(ours(), Revision(0).into(), 10).await.unwrap().reached;
+    let acme = credentials.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    credentials.add_key(by(ours()), key("AK1", &acme)).await.unwrap();
+    let from_begin = store.record_after(ours(), begin, 10).await.unwrap();
+    assert_eq!(from_begin.commits.len(), 2);
+    let behind = from_begin.reached;
+    let last = from_begin.commits.last().unwrap();
+    assert_eq!(behind, RecordPlace { revision: last.revision, mark: Some(last.mark) });
+    // What another tenant writes is seen by the place, and by nobody else.
+    credentials.ensure_tenant(by(theirs()), tenant(theirs(), "other", 1)).await.unwrap();
+    let later = store.record_after(ours(), behind, 10).await.unwrap();
+    assert!(later.commits.is_empty() && later.reached.revision > behind.revision && later.reached.mark.is_some());
+    credentials.delete_key(by(ours()), key_id("AK1")).await.unwrap();
+    for place in [behind, later.reached] {
+        let page = store.record_after(ours(), place, 10).await.unwrap();
+        assert_eq!(page.commits.len(), 1);
+    }
+    let first = store.record_after(ours(), Revision(0).into(), 1).await.unwrap().reached;
+    let wrong = [
+        RecordPlace { mark: behind.mark.map(|mark| mark ^ 1), ..behind },
+        RecordPlace { mark: behind.mark, ..first },
+        RecordPlace { mark: Some(0), ..behind },
+    ];
+    for place in wrong {
+        let error = store.record_after(ours(), place, 10).await.unwrap_err();
+        assert_eq!((error.kind(), error.field()), (Kind::Changed, Some("cursor")), "{place:?}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("anew")));
     }
     bench
 }

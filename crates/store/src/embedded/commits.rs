@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use likeness_domain::ports::{Change, ChangeRef, Commit, CommitPage, CommitRecord, GalleryChange, RecordPage};
+use likeness_domain::ports::{
+    Change, ChangeRef, Commit, CommitPage, CommitRecord, GalleryChange, RecordPage, RecordPlace,
+};
 use likeness_domain::types::{
     AccessKeyId, Actor, FaceId, FaceSet, FaceSetId, RequestId, Revision, TenantId, TimestampMs,
 };
@@ -13,7 +15,7 @@ use super::checksums::{COMMITS, Columns};
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use super::{codec, numbers};
-use crate::commits::{Rows, bytes_of, refs_of, resolved};
+use crate::commits::{LastCommit, Rows, bytes_of, check_place, end_of_record, mark_of, refs_of, resolved};
 use crate::gallery::entry;
 use crate::shares::{MARK_REQUEST, Part, surplus};
 
@@ -45,6 +47,7 @@ struct Stored {
     at: TimestampMs,
     actor: Actor,
     changes: Vec<ChangeRef>,
+    mark: u64,
 }
 
 /// The question for commits, of `commits AS c`.
@@ -57,18 +60,22 @@ static COMMIT_SQL: Columns = Columns::new(|| {
 fn stored_row(row: &Row<'_>) -> Answer<Stored> {
     rows::need_intact(row, 6, "commit", 0)?;
     let damaged = || Failure::Damaged("a commit is malformed".into());
-    let key = row.get::<_, Option<String>>(3)?;
+    let (key, request) = (row.get::<_, Option<String>>(3)?, row.get::<_, String>(4)?);
+    let (revision, at) = (Revision(row.get(0)?), TimestampMs(row.get(1)?));
+    let tenant = codec::tenant_of(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?;
+    let changes = row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?;
     Ok(Stored {
-        revision: Revision(row.get(0)?),
+        revision,
         previous: Revision(row.get(7)?),
-        at: TimestampMs(row.get(1)?),
+        at,
+        mark: mark_of(revision, at, tenant, (key.as_deref(), &request), changes),
         actor: Actor {
-            tenant: codec::tenant_of(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?,
+            tenant,
             key: key.map(|key| AccessKeyId::new(&key).ok_or_else(damaged)).transpose()?,
-            request_id: RequestId::new(&row.get::<_, String>(4)?).ok_or_else(damaged)?,
+            request_id: RequestId::new(&request).ok_or_else(damaged)?,
             key_must_be_usable: false,
         },
-        changes: refs_of(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?).ok_or_else(damaged)?,
+        changes: refs_of(changes).ok_or_else(damaged)?,
     })
 }
 
@@ -76,11 +83,14 @@ fn stored_row(row: &Row<'_>) -> Answer<Stored> {
 pub(super) fn record_after(
     conn: &Connection,
     tenant: TenantId,
-    revision: Revision,
+    after: RecordPlace,
     limit: usize,
 ) -> Answer<RecordPage> {
     let compacted = compacted_of(conn, tenant)?;
     let newest = numbers::revisions(conn)?.0;
+    let gone = Revision(conn.query_row("SELECT compacted FROM store", [], |row| row.get(0))?);
+    check_place(after, newest, gone, last_commit(conn, after.revision)?)?;
+    let revision = after.revision;
     // The rows after a revision are read until there are enough of the tenant's; the table has no index by tenant.
     let sql = format!(
         "{COMMIT_SQL} WHERE c.revision > ?1 AND c.tenant = ?2 AND length(c.changes) > 0 ORDER BY c.revision LIMIT ?3"
@@ -97,11 +107,24 @@ pub(super) fn record_after(
     })?;
     let has_more = found.len() > limit;
     found.truncate(limit);
-    let last = found.last().map_or(revision, |(last, _)| *last);
-    let reached = if has_more { last } else { newest.max(revision) };
-    let kept = |Stored { revision, at, actor, changes, .. }| CommitRecord { revision, at, actor, changes };
+    let mark = |stored: &Option<Stored>| stored.as_ref().map(|stored| stored.mark);
+    let last = || found.last().map_or(after, |(last, stored)| RecordPlace { revision: *last, mark: mark(stored) });
+    let reached = if has_more { last() } else { end_of_record(after, newest, last_commit(conn, newest)?) };
+    let kept = |Stored { revision, at, actor, changes, mark, .. }| CommitRecord { revision, at, actor, changes, mark };
     let commits = found.into_iter().filter_map(|(_, stored)| stored.map(kept)).collect();
     Ok(RecordPage { commits, compacted, reached, has_more })
+}
+
+/// The last commit up to that number; one that only marks what is gone is none.
+fn last_commit(conn: &Connection, up_to: Revision) -> Answer<LastCommit> {
+    let sql = format!("{COMMIT_SQL} WHERE c.revision <= ?1 AND length(c.changes) > 0 ORDER BY c.revision DESC LIMIT 1");
+    rows::first(conn, &sql, [rows::number(up_to.0)], |row| {
+        let revision = Revision(row.get(0)?);
+        match stored_row(row) {
+            Err(Failure::Damaged(_)) => Ok((revision, None)),
+            stored => Ok((revision, Some(stored?.mark))),
+        }
+    })
 }
 
 /// Up to where the record of a tenant is not whole: its mark, or the first commit of anybody that is still there, before which

@@ -74,7 +74,7 @@ use std::time::{Duration, Instant};
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
     Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary, RecordPage,
-    ReportProgress, STEPS, ScrubStep, StoreHealth, StoreReport, TemplatePage, VectorIndex,
+    RecordPlace, ReportProgress, STEPS, ScrubStep, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch,
@@ -670,8 +670,8 @@ impl GalleryStore for EmbeddedStore {
         self.delete_as(actor, "delete the tenant", tenants::delete)
     }
 
-    fn record_after(&self, tenant: TenantId, revision: Revision, limit: usize) -> Pending<'_, RecordPage> {
-        self.read("read the record of commits", move |conn| commits::record_after(conn, tenant, revision, limit))
+    fn record_after(&self, tenant: TenantId, after: RecordPlace, limit: usize) -> Pending<'_, RecordPage> {
+        self.read("read the record of commits", move |conn| commits::record_after(conn, tenant, after, limit))
     }
 
     fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage> {

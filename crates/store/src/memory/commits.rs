@@ -3,11 +3,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use likeness_domain::ports::{ChangeRef, Commit, CommitPage, CommitRecord, GalleryChange, RecordPage};
-use likeness_domain::types::{Actor, FaceId, FaceSetId, Revision, TenantId, TimestampMs};
+use likeness_domain::ports::{ChangeRef, Commit, CommitPage, CommitRecord, GalleryChange, RecordPage, RecordPlace};
+use likeness_domain::types::{AccessKeyId, Actor, FaceId, FaceSetId, Revision, TenantId, TimestampMs};
 
 use super::State;
-use crate::commits::{Rows, resolved};
+use crate::commits::{LastCommit, Rows, bytes_of_refs, check_place, end_of_record, mark_of, resolved};
 
 /// A commit, with its changes by reference.
 pub(super) struct Stored {
@@ -39,8 +39,19 @@ impl State {
         CommitPage::Commits { commits: commits.collect(), reached, has_more }
     }
 
-    pub(super) fn record_after(&self, tenant: TenantId, revision: Revision, limit: usize) -> RecordPage {
-        let is_meant = |stored: &&Stored| stored.revision > revision && stored.actor.tenant == tenant;
+    fn last_commit(&self, up_to: Revision) -> LastCommit {
+        let last = self.commits.iter().rfind(|stored| stored.revision <= up_to)?;
+        Some((last.revision, Some(last.mark())))
+    }
+
+    pub(super) fn record_after(
+        &self,
+        tenant: TenantId,
+        after: RecordPlace,
+        limit: usize,
+    ) -> likeness_domain::Result<RecordPage> {
+        check_place(after, self.revision, Revision(0), self.last_commit(after.revision))?;
+        let is_meant = |stored: &&Stored| stored.revision > after.revision && stored.actor.tenant == tenant;
         let mut commits: Vec<CommitRecord> = self
             .commits
             .iter()
@@ -51,13 +62,25 @@ impl State {
                 at: stored.at,
                 actor: stored.actor.clone(),
                 changes: stored.changes.clone(),
+                mark: stored.mark(),
             })
             .collect();
         let has_more = commits.len() > limit;
         commits.truncate(limit);
-        let last = commits.last().map_or(revision, |last| last.revision);
-        let reached = if has_more { last } else { self.revision.max(revision) };
-        RecordPage { commits, compacted: Revision(0), reached, has_more }
+        let last =
+            || commits.last().map_or(after, |last| RecordPlace { revision: last.revision, mark: Some(last.mark) });
+        let end = || end_of_record(after, self.revision, self.last_commit(self.revision));
+        let reached = if has_more { last() } else { end() };
+        Ok(RecordPage { commits, compacted: Revision(0), reached, has_more })
+    }
+}
+
+impl Stored {
+    fn mark(&self) -> u64 {
+        let Actor { tenant, key, request_id, .. } = &self.actor;
+        let key = key.as_ref().map(AccessKeyId::as_str);
+        let changes = bytes_of_refs(self.changes.iter().cloned());
+        mark_of(self.revision, self.at, *tenant, (key, request_id.as_str()), &changes)
     }
 }
 

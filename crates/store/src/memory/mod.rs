@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
     Change, Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending,
-    PersonSummary, RecordPage, StoreHealth, StoreReport, TemplatePage, VectorIndex,
+    PersonSummary, RecordPage, RecordPlace, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
     AccessKey, Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName,
@@ -619,8 +619,8 @@ impl GalleryStore for MemoryStore {
         ready(Ok(self.read().changes_after(revision, limit)))
     }
 
-    fn record_after(&self, tenant: TenantId, revision: Revision, limit: usize) -> Pending<'_, RecordPage> {
-        ready(Ok(self.read().record_after(tenant, revision, limit)))
+    fn record_after(&self, tenant: TenantId, after: RecordPlace, limit: usize) -> Pending<'_, RecordPage> {
+        ready(self.read().record_after(tenant, after, limit))
     }
 
     fn health(&self) -> StoreHealth {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use likeness_domain::ports::{ChangeRef, Commit, CommitPage, CommitRecord, GalleryChange, RecordPage};
+use likeness_domain::ports::{ChangeRef, Commit, CommitPage, CommitRecord, GalleryChange, RecordPage, RecordPlace};
 use likeness_domain::types::{
     AccessKeyId, Actor, FaceId, FaceSet, FaceSetId, RequestId, Revision, TenantId, TimestampMs,
 };
@@ -13,7 +13,7 @@ use super::checksums::Checksum;
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use super::session::Session;
-use crate::commits::{Rows, refs_of, resolved as resolved_change};
+use crate::commits::{LastCommit, Rows, check_place, end_of_record, mark_of, refs_of, resolved as resolved_change};
 use crate::embedded::codec;
 use crate::gallery::entry;
 use crate::shares::{MARK_REQUEST, Part, surplus};
@@ -34,6 +34,7 @@ pub(super) struct Stored {
     at: TimestampMs,
     actor: Actor,
     changes: Vec<ChangeRef>,
+    mark: u64,
 }
 
 /// Number and checksum of the last commit; the checksum is 0 when that commit is compacted away or there is none.
@@ -83,11 +84,13 @@ fn stored(row: &Row) -> Answer<Stored> {
     let (request, changes, checksum): (&str, &[u8], i64) = (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
     let revision = rows::whole(row, 0)?;
     rows::need_intact(checksum, checksum_of(at, tenant, key, request, changes), "commit", revision)?;
+    let tenant = codec::tenant_of(tenant)?;
     Ok(Stored {
         position: Position { revision: Revision(revision), checksum },
         at: TimestampMs(at),
+        mark: mark_of(Revision(revision), TimestampMs(at), tenant, (key, request), changes),
         actor: Actor {
-            tenant: codec::tenant_of(tenant)?,
+            tenant,
             key: key.map(|key| AccessKeyId::new(key).ok_or_else(damaged)).transpose()?,
             request_id: RequestId::new(request).ok_or_else(damaged)?,
             key_must_be_usable: false,
@@ -122,32 +125,51 @@ pub(super) async fn after(session: &Session, revision: Revision, limit: usize) -
 pub(super) async fn record_after(
     session: &Session,
     tenant: TenantId,
-    revision: Revision,
+    after: RecordPlace,
     limit: usize,
 ) -> Answer<RecordPage> {
     // Up to its mark the tenant's record is not whole, nor before the first commit of anybody that has not gone by its age.
     let sql = "SELECT s.revision,
                    greatest(least(s.compacted, coalesce((SELECT min(revision) - 1 FROM commits), s.compacted)),
                        (SELECT coalesce(max(revision), 0) FROM commits
-                        WHERE tenant = $1 AND revision <= s.compacted AND length(changes) = 0)) FROM store AS s";
+                        WHERE tenant = $1 AND revision <= s.compacted AND length(changes) = 0)), s.compacted FROM store AS s";
     let row = session.one(sql, &[&rows::tenant_bytes(tenant)]).await?;
+    let gone = Revision(rows::whole(&row, 2)?);
     let (newest, compacted) = (Revision(rows::whole(&row, 0)?), Revision(rows::whole(&row, 1)?));
+    check_place(after, newest, gone, last_commit(session, after.revision).await?)?;
     let limit = limit.min(u32::MAX as usize);
     // The rows after a revision are read until there are enough of the tenant's; the table has no index by tenant.
     let sql = "SELECT revision, at, tenant, key, request, changes, checksum FROM commits
                WHERE revision > $1 AND tenant = $2 AND length(changes) > 0 ORDER BY revision LIMIT $3";
-    let (after, n_rows) = (rows::number(revision.0), limit as i64 + 1);
-    let found = session.query(sql, &[&after, &rows::tenant_bytes(tenant), &n_rows]).await?;
+    let (behind, n_rows) = (rows::number(after.revision.0), limit as i64 + 1);
+    let found = session.query(sql, &[&behind, &rows::tenant_bytes(tenant), &n_rows]).await?;
     let has_more = found.len() > limit;
     let found = &found[..found.len().min(limit)];
     let reached = match found.last() {
-        Some(last) if has_more => Revision(rows::whole(last, 0)?),
-        _ => newest.max(revision),
+        Some(last) if has_more => {
+            let mark = rows::intact(std::slice::from_ref(last), stored)?.pop().map(|stored| stored.mark);
+            RecordPlace { revision: Revision(rows::whole(last, 0)?), mark }
+        }
+        _ => end_of_record(after, newest, last_commit(session, newest).await?),
     };
-    let kept =
-        |Stored { position, at, actor, changes }| CommitRecord { revision: position.revision, at, actor, changes };
+    let kept = |Stored { position, at, actor, changes, mark }| CommitRecord {
+        revision: position.revision,
+        at,
+        actor,
+        changes,
+        mark,
+    };
     let commits = rows::intact(found, stored)?.into_iter().map(kept).collect();
     Ok(RecordPage { commits, compacted, reached, has_more })
+}
+
+/// The last commit up to that number; one that only marks what is gone is none.
+async fn last_commit(session: &Session, up_to: Revision) -> Answer<LastCommit> {
+    let sql = "SELECT revision, at, tenant, key, request, changes, checksum FROM commits
+               WHERE revision <= $1 AND length(changes) > 0 ORDER BY revision DESC LIMIT 1";
+    let Some(row) = session.first(sql, &[&rows::number(up_to.0)]).await? else { return Ok(None) };
+    let mark = rows::intact(std::slice::from_ref(&row), stored)?.pop().map(|stored| stored.mark);
+    Ok(Some((Revision(rows::whole(&row, 0)?), mark)))
 }
 
 /// Whether these are the commits right after `revision`, each following the one before it. A mark stands for a commit whose
@@ -162,7 +184,7 @@ pub(super) async fn resolved(session: &Session, stored: Vec<Stored>) -> Answer<V
     let mut found = Found::default();
     found.look_up(session, stored.iter().flat_map(|stored| &stored.changes)).await?;
     let mut commits = Vec::with_capacity(stored.len());
-    for Stored { position, at, actor, changes } in stored {
+    for Stored { position, at, actor, changes, .. } in stored {
         let mut resolved = Vec::with_capacity(changes.len());
         for change in changes {
             resolved.extend(resolved_change(change, &mut found)?);

@@ -53,7 +53,7 @@ use std::time::{Duration, Instant};
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
     Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary, RecordPage,
-    ReportProgress, STEPS, StoreHealth, StoreReport, TemplatePage, VectorIndex,
+    RecordPlace, ReportProgress, STEPS, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 #[cfg(feature = "milvus")]
 use likeness_domain::ports::{OutsideHealth, OutsideTrouble};
@@ -918,9 +918,9 @@ impl GalleryStore for PostgresStore {
         self.read_snapshot("read the commits", move |session| Box::pin(commits::after(session, revision, limit)))
     }
 
-    fn record_after(&self, tenant: TenantId, revision: Revision, limit: usize) -> Pending<'_, RecordPage> {
+    fn record_after(&self, tenant: TenantId, after: RecordPlace, limit: usize) -> Pending<'_, RecordPage> {
         self.read_snapshot("read the record of commits", move |session| {
-            Box::pin(commits::record_after(session, tenant, revision, limit))
+            Box::pin(commits::record_after(session, tenant, after, limit))
         })
     }
 

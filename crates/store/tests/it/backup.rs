@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use likeness_domain::Kind;
-use likeness_domain::ports::{CommitPage, FaceScope, GalleryStore, UploadStore};
+use likeness_domain::ports::{CommitPage, FaceScope, GalleryStore, RecordPlace, UploadStore};
 use likeness_domain::types::{FaceOwner, FaceSetId, Revision};
 use likeness_store::conformance::jobs::at;
 use likeness_store::conformance::samples::*;
@@ -140,6 +140,43 @@ fn a_backup_is_private_and_a_restored_library_is_the_same_one() {
 }
 
 /// One bit anywhere, a missing end, more at the end: nothing of it is taken for a backup, and nothing is restored.
+/// Whoever follows the record of changes is told that a library was put back, even where two of them were made of one backup and
+/// give the same numbers.
+#[test]
+fn a_place_in_the_record_of_another_library_is_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    let [dir, file, first, second] = ["data", "backup", "first", "second"].map(|name| scratch.path().join(name));
+    block_on(async {
+        let store = open(&dir);
+        let set = staff(&store, 3).await;
+        let refused = async |store: &EmbeddedStore, place: RecordPlace| {
+            let error = store.record_after(ours(), place, 10).await.unwrap_err();
+            assert_eq!((error.kind(), error.field()), (Kind::Changed, Some("cursor")), "{place:?}");
+        };
+        let of_backup = store.record_after(ours(), Revision(0).into(), 10).await.unwrap().reached;
+        back_up(&dir, &file).unwrap();
+        store.add_faces(by(ours()), FaceOwner::FaceSet(set), vec![face(4)], None).await.unwrap();
+        let later = store.record_after(ours(), of_backup, 10).await.unwrap();
+        assert_eq!(later.commits.len(), 1);
+        let mut reached = None;
+        for (dir, number) in [(&first, 5), (&second, 6)] {
+            restored(&file, dir).unwrap();
+            let store = open(dir);
+            refused(&store, later.reached).await;
+            let restored = store.record_after(ours(), Revision(0).into(), 10).await.unwrap();
+            assert_eq!(restored.commits, []);
+            store.add_faces(by(ours()), FaceOwner::FaceSet(set), vec![face(number)], None).await.unwrap();
+            // That of the restored library, before anything was written to it.
+            let page = store.record_after(ours(), restored.reached, 10).await.unwrap();
+            assert_eq!(page.commits.len(), 1);
+            if let Some(place) = reached.replace(page.reached) {
+                assert_eq!(place.revision, page.reached.revision, "the number is given twice");
+                refused(&store, place).await;
+            }
+        }
+    });
+}
+
 #[test]
 fn a_damaged_or_half_backup_is_refused() {
     let scratch = tempfile::tempdir().unwrap();

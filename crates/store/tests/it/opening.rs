@@ -246,7 +246,8 @@ fn the_record_of_others_is_kept_however_much_somebody_writes() {
         let folder = DataFolder::lock(scratch.path()).unwrap();
         EmbeddedStore::open_locked(folder, Arc::new(Ledger::default()), settings, clock()).unwrap()
     };
-    let record = async |store: &EmbeddedStore, tenant| store.record_after(tenant, Revision(0), 1000).await.unwrap();
+    let record =
+        async |store: &EmbeddedStore, tenant| store.record_after(tenant, Revision(0).into(), 1000).await.unwrap();
     let week = Duration::from_secs(7 * 24 * 3600);
     block_on(async {
         let store = open(1000, week);
@@ -284,7 +285,7 @@ fn the_record_of_others_is_kept_however_much_somebody_writes() {
             assert_eq!(record(&store, ours()).await.compacted, Revision(first));
             let theirs = record(&store, theirs()).await;
             assert_eq!((revisions(&theirs), theirs.compacted), (vec![1, 2], Revision(0)));
-            let after = store.record_after(ours(), Revision(4), 2).await.unwrap();
+            let after = store.record_after(ours(), Revision(4).into(), 2).await.unwrap();
             assert_eq!((revisions(&after), after.has_more), (vec![5, 7], true));
             let CommitPage::TooOld { compacted } = store.changes_after(Revision(4), 100).await.unwrap() else {
                 panic!("a follower needs them all")
@@ -423,9 +424,9 @@ fn old_commits_are_compacted_away() {
             // Three are kept: that of the set, for the record alone, and those of the last two faces.
             let (n_kept, kept) = if settings.commits_max == 3 { (2, vec![1, 8, 9]) } else { (0, vec![]) };
             assert_eq!((commits.len(), reached, compacted), (n_kept, Revision(9), Revision(9 - n_kept as u64)));
-            let record = store.record_after(ours(), Revision(0), 100).await.unwrap();
+            let record = store.record_after(ours(), Revision(0).into(), 100).await.unwrap();
             assert_eq!(revisions(&record), kept);
-            assert_eq!((record.compacted, record.reached), (compacted, Revision(9)));
+            assert_eq!((record.compacted, record.reached.revision), (compacted, Revision(9)));
             assert_eq!(index.rows(set.id).len(), 8, "the index is filled from the tables");
             assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
         });

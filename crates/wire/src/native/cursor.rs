@@ -6,7 +6,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use likeness_domain::Error;
-use likeness_domain::types::{InstallationSecret, TenantId};
+use likeness_domain::ports::RecordPlace;
+use likeness_domain::types::{InstallationSecret, Revision, TenantId};
 
 use crate::http::signing::{hmac_sha256, same};
 
@@ -60,6 +61,30 @@ impl Cursors {
         let place = self.open(tenant, list, text)?;
         let number = place.try_into().map(u64::from_be_bytes);
         number.map(Some).map_err(|_| Error::invalid("cursor", "`cursor` is of another kind of listing"))
+    }
+
+    /// The same for a place in the record of changes.
+    pub(super) fn seal_place(&self, tenant: TenantId, list: &str, place: RecordPlace) -> String {
+        let number = place.revision.0.to_be_bytes();
+        let mark = place.mark.map(u64::to_be_bytes);
+        self.seal(tenant, list, &[&number[..], mark.as_ref().map_or(&[], |mark| &mark[..])].concat())
+    }
+
+    /// The place of a cursor, if there is one. Without a mark it may be one of an earlier program.
+    pub(super) fn open_place(
+        &self,
+        tenant: TenantId,
+        list: &str,
+        text: Option<&str>,
+    ) -> Result<Option<RecordPlace>, Error> {
+        let Some(text) = text else { return Ok(None) };
+        let place = self.open(tenant, list, text)?;
+        let read = || {
+            let (number, mark) = place.split_first_chunk()?;
+            let mark = (!mark.is_empty()).then(|| mark.try_into().map(u64::from_be_bytes)).transpose().ok()?;
+            Some(RecordPlace { revision: Revision(u64::from_be_bytes(*number)), mark })
+        };
+        read().map(Some).ok_or_else(|| Error::invalid("cursor", "`cursor` is of another kind of listing"))
     }
 
     fn mac(&self, tenant: TenantId, list: &str, claim: &[u8]) -> [u8; MAC_BYTES] {

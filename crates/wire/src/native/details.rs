@@ -268,7 +268,11 @@ pub(super) fn details(name: &str) -> Option<Details> {
         "delete_key" => d(&[], Nothing, 200, "KeyDeleted", KEY, Value::Null),
         "list_changes" => d(
             &[
-                ("since", "integer", "only what came after this revision; excludes `cursor`"),
+                (
+                    "since",
+                    "integer",
+                    "only what came after this revision; excludes `cursor`, which programs give: of a number nobody knows of which history it is",
+                ),
                 ("face_set", "string", "only what changed of this face set and of the faces in it"),
                 LIMIT,
                 CURSOR,

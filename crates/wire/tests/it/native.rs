@@ -455,6 +455,12 @@ async fn the_record_tells_who_changed_what() {
     let since = all["commits"][n_before + 4]["revision"].as_u64().unwrap();
     let later = server.acme(200, "GET", &format!("/changes?since={since}"), Value::Null).await;
     assert_eq!(later["commits"].as_array().unwrap()[..], all["commits"].as_array().unwrap()[n_before + 5..]);
+    // Behind what was seen, later on; one that the library has not got to is of another history.
+    let position = all["position"].as_str().unwrap();
+    let none = server.acme(200, "GET", &format!("/changes?cursor={position}"), Value::Null).await;
+    assert_eq!((none["commits"].as_array().unwrap().len(), &none["next_cursor"]), (0, &Value::Null));
+    let beyond = server.acme(412, "GET", &format!("/changes?since={}", u64::MAX), Value::Null).await;
+    assert_eq!((beyond["error"]["kind"].as_str(), beyond["error"]["field"].as_str()), (Some("changed"), Some("since")));
     // Another tenant has its own; who may not manage every set sees none.
     let theirs = server.send("other", "GET", "/changes", &[], Value::Null).await.2;
     assert!(!theirs.to_string().contains("acme"), "{theirs}");

@@ -416,6 +416,10 @@ async fn every_example_is_run() {
         if answer.get("secret").is_some() {
             answer["secret"] = json!("SECRET");
         }
+        if answer.get("position").is_some() {
+            // It is sealed, and changes with the times of commits.
+            answer["position"] = json!("AQAAAAAAAAAWi2bY3Zk6mzcRZ4p5kDHbQWpVtiOrfmM");
+        }
         for commit in answer.get_mut("commits").and_then(Value::as_array_mut).into_iter().flatten() {
             // The store of the tests dates them by the clock on the wall.
             commit["at"] = json!("2026-11-21T20:36:40Z");

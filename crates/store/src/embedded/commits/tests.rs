@@ -155,7 +155,7 @@ impl Bench {
         }
         // The record of a tenant has what is left of it, and is whole behind what it says.
         for tenant in (0..3).map(tenant_of) {
-            let page = record_after(&self.conn, tenant, Revision(0), usize::MAX).unwrap();
+            let page = record_after(&self.conn, tenant, Revision(0).into(), usize::MAX).unwrap();
             let of_it = |revisions: &mut dyn Iterator<Item = u64>| -> Vec<u64> {
                 revisions.filter(|revision| written[revision].0 == tenant).collect()
             };

@@ -197,7 +197,7 @@ async fn told(library: &Library) -> String {
             let held = gallery.held_face(tenant, face_id(number), at(1)).await.unwrap();
             line(&held.map(|held| (held.detection, held.quality, held.created_at, held.expires_at, held.kept_by)));
         }
-        let page = gallery.record_after(tenant, Revision(0), 100_000).await.unwrap();
+        let page = gallery.record_after(tenant, Revision(0).into(), 100_000).await.unwrap();
         line(&(page.commits, page.has_more));
         for key in credentials.keys(tenant).await.unwrap() {
             line(&(&key, key.secret.reveal(), key.previous.as_ref().map(|previous| previous.secret.reveal())));

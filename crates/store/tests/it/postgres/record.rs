@@ -20,7 +20,7 @@ use super::server;
 const SETTINGS: Settings = Settings { n_connections: 4, ..Settings::DEFAULT };
 
 async fn record(node: &Node, tenant: TenantId) -> (RecordPage, Vec<u64>) {
-    let record = node.store.record_after(tenant, Revision(0), 1000).await.unwrap();
+    let record = node.store.record_after(tenant, Revision(0).into(), 1000).await.unwrap();
     let revisions = record.commits.iter().map(|commit| commit.revision.0).collect();
     (record, revisions)
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use likeness_domain::Kind;
 use likeness_domain::ports::{FaceScope, GalleryStore};
-use likeness_domain::types::{FaceId, FaceOwner};
+use likeness_domain::types::{FaceId, FaceOwner, Revision};
 use likeness_store::conformance::EVERYTHING;
 use likeness_store::conformance::samples::*;
 use likeness_store::postgres::Settings;
@@ -94,7 +94,10 @@ fn an_index_of_a_lost_history_is_filled_anew() {
         let position = primary.sql("postgres", "SELECT pg_current_wal_lsn()");
         until(&standby, &format!("SELECT pg_last_wal_replay_lsn() >= '{position}'"), "t");
         standby.stop("fast");
+        let kept = node.store.record_after(ours(), Revision(0).into(), 10).await.unwrap().reached;
         node.add(set, 2).await;
+        let lost = node.store.record_after(ours(), kept, 10).await.unwrap();
+        assert_eq!(lost.commits.len(), 1);
         node.add(set, 3).await;
         primary.kill();
         standby.run();
@@ -103,6 +106,11 @@ fn an_index_of_a_lost_history_is_filled_anew() {
         let writer = Node::at(place, settings());
         writer.add(set, 12).await;
         writer.add(set, 13).await;
+        // Whoever follows the record is told, though the number of its commit was given again; behind a commit that was not lost
+        // it goes on.
+        let error = writer.store.record_after(ours(), lost.reached, 10).await.unwrap_err();
+        assert_eq!((error.kind(), error.field()), (Kind::Changed, Some("cursor")), "{error:?}");
+        assert_eq!(writer.store.record_after(ours(), kept, 10).await.unwrap().commits.len(), 2);
         match node.index.search(looking_for(set, 2)).await {
             Ok(hits) => assert!(hits.is_empty(), "the database does not have it"),
             Err(error) => assert_eq!(error.kind(), Kind::Overloaded, "{error:?}"),

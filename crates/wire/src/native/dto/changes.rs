@@ -11,6 +11,10 @@ pub struct Changes {
     pub compacted: u64,
     /// Where the next stretch begins; left out at the end.
     pub next_cursor: Option<String>,
+    /// How far this stretch goes: later on, as `cursor`, it gives what came since, or is refused as `changed` where that cannot
+    /// be said. Servers before this one do not say it.
+    #[serde(default)]
+    pub position: String,
 }
 
 /// What one acknowledged write changed.
