@@ -257,7 +257,7 @@ fn a_standby_behind_a_pooler_is_not_asked() {
         drop(direct);
         primary.sql("postgres", &format!("SELECT pg_terminate_backend(pid) FROM {pooled}"));
         until(&primary, &format!("SELECT count(*) FROM {pooled}"), "0");
-        for _ in 0..20 {
+        for _ in 0..5 {
             let found = node.index.search(looking_for(set, 1)).await.map(|hits| hits.len());
             assert_eq!(found.map_err(|error| error.kind()), Err(Kind::Overloaded));
             let shown = node.store.faces(ours(), scope(set), vec![face_id(1)]).await.map(|faces| faces.len());
