@@ -164,6 +164,12 @@ impl Calibration {
         (self.points[self.points.len() - 1].far, self.points[0].far)
     }
 
+    /// The rates below the smallest measured one at which [`Calibration::not_below`] bounds the similarity; mostly none.
+    pub fn fars_beyond(&self) -> impl Iterator<Item = f64> + '_ {
+        let (least, _) = self.far_range();
+        self.floor.iter().map(|point| point.far).filter(move |&far| far < least)
+    }
+
     /// The default that somebody has chosen, if any.
     pub fn far_chosen(&self) -> Option<f64> {
         self.far_chosen

@@ -3,6 +3,9 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::Args;
 use http::Method;
@@ -22,6 +25,9 @@ use crate::outcome::{Outcome, Verdict, failed, refused};
 
 /// Bytes of lines sent at once; fewer faces than allowed are sent if they are long.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Longest wait for what is under way when an import is to end.
+const END_WAIT: Duration = Duration::from_secs(15);
 
 /// Times that a set is written whose faces change meanwhile; the last time without their number.
 const WRITES_MAX: usize = 4;
@@ -326,9 +332,18 @@ pub(crate) async fn import(args: ImportArgs, config: &Config) -> Outcome {
 
     let mut imported =
         Imported { face_set: args.face_set.clone(), file: args.file.display().to_string(), ..Imported::default() };
-    let done = tokio::select! {
-        done = enrol(&connection, &args, &header, &mut reader, &mut imported) => done,
-        _ = super::stop::asked() => Err(failed("interrupted")),
+    let is_ending = AtomicBool::new(false);
+    let done = {
+        let mut enrolling = pin!(enrol(&connection, &args, &header, &mut reader, &mut imported, &is_ending));
+        tokio::select! {
+            done = &mut enrolling => done,
+            _ = super::stop::asked() => {
+                // What is under way is enrolled, and counted.
+                is_ending.store(true, Ordering::Relaxed);
+                let late = |_| Err(failed("interrupted; a thousand faces more may be enrolled"));
+                tokio::time::timeout(END_WAIT, enrolling).await.unwrap_or_else(late)
+            }
+        }
     };
     bar.finish_and_clear();
     if is_made && done.is_err() && imported.enrolled == 0 {
@@ -362,6 +377,7 @@ async fn enrol(
     header: &Header,
     reader: &mut Reader,
     imported: &mut Imported,
+    is_ending: &AtomicBool,
 ) -> Result<(), Error> {
     loop {
         let (mut faces, mut n_bytes, mut fault) = (Vec::new(), 0, None);
@@ -377,7 +393,7 @@ async fn enrol(
             }
         }
         let is_end = faces.is_empty();
-        enrol_batch(connection, args, header, faces, imported).await?;
+        enrol_batch(connection, args, header, faces, imported, is_ending).await?;
         match fault {
             Some(error) => return Err(error),
             None if is_end => return Ok(()),
@@ -394,11 +410,15 @@ async fn enrol_batch(
     header: &Header,
     lines: Vec<(u64, dto::ArchivedFace)>,
     imported: &mut Imported,
+    is_ending: &AtomicBool,
 ) -> Result<(), Error> {
     let path = ["face-sets", &args.face_set, "archive"];
     // The batch that is next comes last.
     let mut batches = vec![lines];
     while let Some(mut lines) = batches.pop() {
+        if is_ending.load(Ordering::Relaxed) && !lines.is_empty() {
+            return Err(failed("interrupted"));
+        }
         let (Some((first, _)), Some((last, _))) = (lines.first(), lines.last()) else { continue };
         let (first, last, n_lines) = (*first, *last, lines.len());
         let faces = lines.iter().map(|(_, face)| face.clone()).collect();

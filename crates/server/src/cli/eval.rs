@@ -149,6 +149,8 @@ struct Answer {
     accuracy_interval: (f64, f64),
     accuracy_sd: f64,
     eer: f64,
+    /// If pairs are independent.
+    eer_interval: (f64, f64),
     tar_at_far: TarAtFar,
     threshold: f64,
     no_face: usize,
@@ -194,6 +196,13 @@ fn shown_tar(figures: &Figures, idx: usize) -> Option<f64> {
 fn accuracy_interval(overall: &Figures) -> Interval {
     let n_right = (overall.accuracy * overall.n_pairs as f64).round() as u64;
     wilson(n_right, overall.n_pairs as u64)
+}
+
+/// 95 % interval of the equal error rate, if pairs are independent: that of the rate among the pairs of which there are fewer,
+/// those of one person or those of two.
+fn eer_interval(overall: &Figures) -> Interval {
+    let n = overall.n_impostors.min(overall.n_pairs - overall.n_impostors);
+    wilson((overall.eer * n as f64).round() as u64, n as u64)
 }
 
 /// Runs the command.
@@ -340,6 +349,7 @@ fn answer(evaluation: &Evaluation, lost: Lost, args: &PairsArgs, n_images: usize
         accuracy_interval: (accuracy_interval(overall).low, accuracy_interval(overall).high),
         accuracy_sd: evaluation.accuracy_sd,
         eer: overall.eer,
+        eer_interval: (eer_interval(overall).low, eer_interval(overall).high),
         tar_at_far: TarAtFar::of(overall),
         threshold: overall.threshold,
         no_face: lost.no_face,
@@ -372,6 +382,8 @@ fn print(evaluation: &Evaluation, pack: &PackId, n_images: usize, lost: Lost, ga
         percent(low),
         percent(high)
     ));
+    let Interval { low, high } = eer_interval(overall);
+    terminal::data(format!("and of the EER: {} to {}", percent(low), percent(high)));
     if FARS.iter().any(|far| overall.n_impostors as f64 * far < IMPOSTORS_ABOVE_MIN) {
         terminal::data(format!(
             "-: fewer than {IMPOSTORS_ABOVE_MIN} of {} of two people would lie above the threshold, too few for a rate; \

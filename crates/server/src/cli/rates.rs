@@ -17,7 +17,7 @@ pub(crate) fn shown_matches(found: &dto::FalseMatches, bound: dto::Bound) -> Str
     format!("{}{}", sign(bound), significant(found.false_matches))
 }
 
-fn sign(bound: dto::Bound) -> &'static str {
+pub(super) fn sign(bound: dto::Bound) -> &'static str {
     match bound {
         dto::Bound::Measured => "",
         dto::Bound::AtMost => "<",

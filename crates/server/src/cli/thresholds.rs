@@ -3,7 +3,7 @@
 use clap::Args;
 use http::Method;
 use likeness_domain::Error;
-use likeness_domain::score::{Calibration, Interval, OperatingPoint};
+use likeness_domain::score::{Bound, Calibration, Interval, OperatingPoint};
 use likeness_domain::types::{PackId, Similarity};
 use likeness_vision::pack::{self, Home, Score};
 use likeness_wire::ADAPTERS;
@@ -11,7 +11,7 @@ use likeness_wire::native::dto;
 use serde::Serialize;
 
 use super::connection::{Connection, Needs, Payload};
-use super::rates::{percent, percents, rate, shown_rate, significant};
+use super::rates::{percent, percents, rate, shown_rate, sign, significant};
 use super::table::{self, Align, counted};
 use super::terminal;
 use crate::cli::library_args::LibraryArgs;
@@ -59,6 +59,9 @@ struct Answer {
 #[derive(Serialize)]
 struct Row {
     far: f64,
+    /// `at_most` where the rate itself was not measured and is lower.
+    #[serde(skip_serializing_if = "is_measured")]
+    far_bound: dto::Bound,
     #[serde(skip_serializing_if = "Option::is_none")]
     far_interval: Option<dto::Interval>,
     similarity: f32,
@@ -72,6 +75,10 @@ struct Row {
     tar_interval: Option<dto::Interval>,
     /// Numbers by dialect.
     numbers: serde_json::Map<String, serde_json::Value>,
+}
+
+fn is_measured(bound: &dto::Bound) -> bool {
+    *bound == dto::Bound::Measured
 }
 
 /// Runs the command.
@@ -146,7 +153,8 @@ fn score_of(config: &Config, id: &PackId) -> Result<Score, Error> {
     score.ok_or_else(|| refused(format!("model pack `{id}` recognises no faces, so it has no thresholds")))
 }
 
-/// The similarities of the table, rising: the measured points and what was asked for besides.
+/// The similarities of the table, rising: the measured points, those at which numbers of dialects for rates below them stand
+/// where the pack has points for these, and what was asked for besides.
 fn similarities(
     calibration: &Calibration,
     args: &ThresholdsArgs,
@@ -154,6 +162,7 @@ fn similarities(
 ) -> Result<Vec<Similarity>, Error> {
     let (least, most) = calibration.far_range();
     let mut found: Vec<Similarity> = calibration.points().iter().map(|point| point.similarity).collect();
+    found.extend(calibration.fars_beyond().map(|far| calibration.similarity_at(far)));
     if let Some(far) = args.far {
         if !(least..=most).contains(&far) {
             // As it was written: rounded it might lie within.
@@ -201,6 +210,7 @@ fn row(calibration: &Calibration, similarity: Similarity, n_faces: Option<u64>) 
     });
     Row {
         far: found.rate,
+        far_bound: bound(found.bound),
         far_interval: found.interval.map(interval),
         similarity: similarity.get(),
         false_matches: matches.map(|matches| matches.expected),
@@ -208,6 +218,14 @@ fn row(calibration: &Calibration, similarity: Similarity, n_faces: Option<u64>) 
         tar: calibration.tar_at(similarity),
         tar_interval: calibration.tar_interval_at(similarity).map(interval),
         numbers: numbers.collect(),
+    }
+}
+
+fn bound(bound: Bound) -> dto::Bound {
+    match bound {
+        Bound::Measured => dto::Bound::Measured,
+        Bound::AtMost => dto::Bound::AtMost,
+        Bound::AtLeast => dto::Bound::AtLeast,
     }
 }
 
@@ -245,6 +263,11 @@ fn print(answer: &Answer, calibration: &Calibration) {
         rate(most),
         rate(least)
     ));
+    if answer.thresholds.iter().any(|row| row.far_bound == dto::Bound::AtMost) {
+        terminal::data(
+            "<: not measured; the numbers of dialects stand there by the pack's own points or the line of the last two",
+        );
+    }
     terminal::data(super::pack::default_text(answer.default_far));
     match answer.n_faces {
         Some(n_faces) => terminal::data(format_args!(
@@ -266,13 +289,16 @@ fn cells(row: &Row, shown: &Shown) -> Vec<String> {
     let between = |ends: Option<dto::Interval>| {
         ends.map_or_else(|| "-".to_owned(), |ends| format!("{} to {}", significant(ends.low), significant(ends.high)))
     };
-    let found = dto::FalseAcceptRate { far: row.far, far_interval: None, far_bound: dto::Bound::Measured };
+    let found = dto::FalseAcceptRate { far: row.far, far_interval: None, far_bound: row.far_bound };
     let mut cells = vec![format!("{:.4}", row.similarity), shown_rate(&found)];
     if shown.far_intervals {
         cells.push(between(row.far_interval));
     }
     if shown.gallery {
-        cells.push(row.false_matches.map_or_else(|| "-".to_owned(), significant));
+        cells.push(
+            row.false_matches
+                .map_or_else(|| "-".to_owned(), |matches| format!("{}{}", sign(row.far_bound), significant(matches))),
+        );
         if shown.far_intervals {
             cells.push(between(row.false_matches_interval));
         }

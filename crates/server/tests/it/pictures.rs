@@ -146,6 +146,13 @@ fn points_that_do_not_show_the_default_rate_are_taken_only_with_another_that_is_
     let at = |table: &Value, idx: usize| table["thresholds"][idx]["similarity"].as_f64().unwrap();
     assert!((at(&table, 1) - 0.3114).abs() < 1e-6 && at(&own, 3) > 0.42, "{table} {own}");
     assert_eq!(table["default_far"], 0.01);
+    // And each can be looked up, although nobody knows its rate.
+    let rows = table["thresholds"].as_array().unwrap();
+    let usual = rows.iter().find(|row| row["numbers"]["aliyun"] == 80.0).expect("the number that clients have");
+    assert_eq!((&usual["far"], &usual["far_bound"]), (&Value::from(0.01), &Value::from("at_most")), "{table}");
+    assert!(at(&own, 3) <= usual["similarity"].as_f64().unwrap() + 1e-6, "{table} {own}");
+    let shown = run(&["thresholds"]).data;
+    assert!(shown.contains("<1e-2") && shown.contains("<: not measured"), "{shown}");
 
     // A server goes on with the points that it was started with.
     let mut serving = scratch.command(&["serve", "--listen", "127.0.0.1:0", "--data", "data"]);

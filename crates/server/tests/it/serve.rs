@@ -234,6 +234,24 @@ fn a_call_that_was_not_done_is_one_line_in_the_log_in_every_dialect() {
     }
 }
 
+/// Who looks a line of the record up in the log finds it there.
+#[test]
+fn a_request_of_the_command_line_has_one_id_in_the_record_and_in_the_log() {
+    if !crate::harness::has_pack() {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.data_of(&["key", "create", "--data", "data", "--tenant", "acme"]);
+    let Some(mut server) = scratch.serve(&["--log-format", "json"]) else { return };
+    scratch.data_of(&["face-set", "create", "staff", "--data", "data", "--tenant", "acme"]);
+    let record: Value = serde_json::from_str(&scratch.data_of(&["log", "--json", "--data", "data"])).unwrap();
+    server.stop();
+    let commit = record["commits"].as_array().unwrap().last().unwrap();
+    let id = commit["request_id"].as_str().and_then(|id| id.strip_prefix("local-")).expect("through the server");
+    assert_eq!(id.len(), 32, "{commit}");
+    assert!(server.talk().lines().any(|line| line.contains(id)), "{id}");
+}
+
 #[test]
 fn a_refused_head_is_one_line_in_the_log() {
     let scratch = Scratch::new();

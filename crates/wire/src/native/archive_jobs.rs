@@ -875,12 +875,24 @@ impl Imports {
 
     /// Enrols some thousand faces; the pause before the next ones.
     async fn step(&self, job: &Job, work: &mut ImportWork) -> Result<Duration, Error> {
-        let (caller, face_set) = job::begun(&self.library, &self.access, job, work.face_set).await?;
+        let mut begun = job::begun(&self.library, &self.access, job, work.face_set).await?;
         let archive = ArchiveId { tenant: job.tenant, number: work.archive };
         let (archives, now) = (Arc::clone(&self.archives), self.library.now());
         off_thread(move || archives.touch(archive, now)).await?;
         let mut reader = self.reader(archive, work.line).await?;
         for n_done in 0..STEP {
+            if n_done > 0 {
+                // The key may have expired meanwhile.
+                begun = match job::begun(&self.library, &self.access, job, work.face_set).await {
+                    Ok(begun) => begun,
+                    Err(error) if is_of_the_server(error.kind()) => return Ok(WAITS[0]),
+                    Err(error) => {
+                        work.end(Some(&error));
+                        return Ok(Duration::ZERO);
+                    }
+                };
+            }
+            let (caller, face_set) = &begun;
             let pack = face_set.pack.clone();
             let (next, batch) = off_thread(move || {
                 let batch = Batch::read(&mut reader, &pack);
@@ -890,7 +902,7 @@ impl Imports {
             reader = next;
             let Batch { faces, faults, is_end, damage } = batch;
             let line_before = work.line;
-            let enrolled = self.enrol(&caller, &face_set, faces, work).await;
+            let enrolled = self.enrol(caller, face_set, faces, work).await;
             if enrolled.is_ok() {
                 work.line = reader.line_number();
             }

@@ -13,7 +13,7 @@ use likeness_domain::{Error, Kind};
 use super::PREFIX;
 use super::errors::AUTHORIZATION;
 use super::sessions::{self, SessionOf, Sessions, bearer};
-use crate::http::request_id;
+use crate::http::request_id::{self, RequestId};
 
 /// The header that names the tenant where reaching the listener is the proof.
 pub const TENANT_HEADER: &str = "x-likeness-tenant";
@@ -43,14 +43,22 @@ impl OwnerOfTheFolder {
     pub fn new(credentials: Arc<dyn CredentialStore>) -> Self {
         Self { credentials, n_requests: AtomicU64::new(0) }
     }
+
+    /// `local-` says in the record how the request came; what follows is what the log and the answer call it, or a number where
+    /// there is no listener.
+    fn request_id(&self, head: &Parts) -> String {
+        match head.extensions.get::<RequestId>() {
+            Some(RequestId(id)) => format!("local-{id}"),
+            None => format!("local-{}", self.n_requests.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
 }
 
 impl Authenticate for OwnerOfTheFolder {
     fn caller<'a>(&'a self, head: &'a Parts) -> Pending<'a, Caller> {
         Box::pin(async move {
             if is_operators(head.uri.path()) {
-                let n_requests = self.n_requests.fetch_add(1, Ordering::Relaxed);
-                return Ok(Caller::operator(format!("local-{n_requests}")));
+                return Ok(Caller::operator(self.request_id(head)));
             }
             let Some(header) = head.headers.get(TENANT_HEADER) else {
                 return Err(Error::new(
@@ -63,8 +71,7 @@ impl Authenticate for OwnerOfTheFolder {
             let Some(tenant) = self.credentials.tenant(name.clone()).await? else {
                 return Err(Error::new(Kind::Forbidden, format!("there is no tenant `{name}`")));
             };
-            let n_requests = self.n_requests.fetch_add(1, Ordering::Relaxed);
-            Ok(Caller::owner(&tenant, format!("local-{n_requests}")))
+            Ok(Caller::owner(&tenant, self.request_id(head)))
         })
     }
 }

@@ -172,10 +172,13 @@ pub fn refusal(kind: Kind, message: &str, field: &str, request_id: &str) -> Resp
     response
 }
 
-/// Puts the id of the request into its refusal.
+/// Puts the id of the request into its answer, and into a refusal's text.
 pub(super) async fn identify(request: Request, next: Next) -> Response {
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
     let mut response = next.run(request).await;
+    if let Some(value) = request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
+        response.headers_mut().insert("x-request-id", value);
+    }
     if let Some(error) = response.extensions_mut().remove::<dto::ErrorBody>() {
         let error = dto::ErrorBody { request_id, ..error };
         *response.body_mut() = Body::from(json::write(&dto::ErrorAnswer { error }));

@@ -441,6 +441,31 @@ async fn a_cancelled_import_stops_at_the_next_thousand_and_a_cancelled_export_is
     assert!(worker("export-faces").handler.run(&claimed).await.is_ok(), "an archive that is not wanted is no fault");
 }
 
+/// What is enrolled by then stays, as when the key is deleted.
+#[tokio::test]
+async fn an_import_ends_at_the_next_thousand_when_its_key_expires() {
+    let server = Server::new().await;
+    let now = server.bed.clock.now();
+    let ending = |key| AccessKey { expires_at: Some(TimestampMs(now.0 + 5_000)), grants: Grants::ALL, ..key };
+    server.add_key("acme", "ending", ending).await;
+    let (status, _, _) = server.bytes("ending", "POST", IMPORT, LINES, archive(3500).into()).await;
+    assert_eq!(status, 202);
+    let until = TimestampMs(now.0 + 100_000);
+    let claimed = server.bed.store.claim("import-faces", now, until, None).await.unwrap().unwrap();
+    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
+    let worker = workers.iter().find(|worker| worker.handler.plan().kind == "import-faces").unwrap();
+    let expire = async {
+        while n_faces(&server, "copy").await == 0 {
+            tokio::task::yield_now().await;
+        }
+        server.bed.clock.advance(Duration::from_secs(6));
+    };
+    let (settled, ()) = tokio::join!(worker.handler.run(&claimed), expire);
+    assert!(settled.is_ok());
+    let n_enrolled = n_faces(&server, "copy").await;
+    assert!((1000..=3000).contains(&n_enrolled), "{n_enrolled} of 3500");
+}
+
 #[tokio::test]
 async fn a_cancelled_import_tells_what_it_has_enrolled() {
     let server = Server::new().await;
