@@ -13,8 +13,8 @@ use super::messages::{
     DeleteRequest, DescribeIndexAnswer, DescribeIndexRequest, FLOAT_VECTOR, FieldData, FieldSchema, FloatArray,
     FlushAnswer, FlushRequest, INT64, InsertRequest, JSON, JsonArray, KeyValuePair, LOADED, LoadCollectionRequest,
     LoadStateAnswer, LoadStateRequest, LongArray, MutationResult, PlaceholderGroup, PlaceholderValue, QueryRequest,
-    QueryResults, STRONG, ScalarField, Scalars, SearchRequest, SearchResults, Status, StringArray, VARCHAR,
-    VectorField, VersionAnswer, VersionRequest,
+    QueryResults, QuerySegment, QuerySegmentsAnswer, QuerySegmentsRequest, STRONG, ScalarField, Scalars, SearchRequest,
+    SearchResults, Status, StringArray, VARCHAR, VectorField, VersionAnswer, VersionRequest,
 };
 
 /// Most rows that a search or a listing may ask Milvus for.
@@ -218,6 +218,20 @@ impl Client {
         Ok(answer.index_descriptions.iter().all(|index| index.total_rows <= index.indexed_rows))
     }
 
+    /// Whether the part of Milvus that searches has the graph of all rows that are in it.
+    pub(super) async fn is_graph_loaded(&self, name: &str) -> Outcome<bool> {
+        let request = QuerySegmentsRequest { db_name: self.database.clone(), collection_name: name.to_owned() };
+        let loaded: QuerySegmentsAnswer = self.call(name, "GetQuerySegmentInfo", &request, self.deadline).await?;
+        let request = DescribeIndexRequest {
+            db_name: self.database.clone(),
+            collection_name: name.to_owned(),
+            field_name: field::VECTOR.to_owned(),
+        };
+        let made: DescribeIndexAnswer = self.call(name, "DescribeIndex", &request, self.deadline).await?;
+        let n_rows = made.index_descriptions.iter().map(|index| index.indexed_rows).max().unwrap_or(0);
+        Ok(are_in_graph(&loaded.infos, n_rows))
+    }
+
     async fn wait_until_loaded(&self, name: &str) -> Outcome<()> {
         const LOOK_EVERY: Duration = Duration::from_millis(100);
         let request = LoadStateRequest { db_name: self.database.clone(), collection_name: name.to_owned() };
@@ -378,7 +392,33 @@ fn consistency(seen: u64) -> i32 {
     if seen == 0 { STRONG } else { CUSTOMIZED }
 }
 
+/// Whether so many rows are searched by the graph. Of few rows Milvus makes none.
+fn are_in_graph(loaded: &[QuerySegment], n_rows: i64) -> bool {
+    const FEW_ROWS: i64 = 1024;
+    let is_fast = |segment: &&QuerySegment| {
+        segment.index_id != 0 || !segment.index_name.is_empty() || segment.num_rows < FEW_ROWS
+    };
+    n_rows <= loaded.iter().filter(is_fast).map(|segment| segment.num_rows).sum()
+}
+
 /// Milvus takes no vectors of one number: a zero behind it changes no inner product.
 fn padded(n_numbers: usize) -> usize {
     n_numbers.max(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Milvus says that its graph is made before its searching part has it: then a set is not searched there yet.
+    #[test]
+    fn rows_that_are_compared_one_by_one_are_not_in_the_graph() {
+        let segment = |num_rows, index_id| QuerySegment { num_rows, index_id, ..QuerySegment::default() };
+        assert!(!are_in_graph(&[segment(300_000, 0), segment(200_000, 7)], 500_000), "one is compared row by row");
+        assert!(!are_in_graph(&[segment(300_000, 7)], 500_000), "one is not there yet");
+        assert!(are_in_graph(&[segment(300_000, 7), segment(199_100, 7), segment(900, 0)], 500_000));
+        let named = QuerySegment { index_name: "vector".into(), ..segment(500_000, 0) };
+        assert!(are_in_graph(&[named], 500_000));
+        assert!(are_in_graph(&[], 0), "no row, or none that is worth a graph");
+    }
 }

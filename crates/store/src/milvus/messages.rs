@@ -53,6 +53,7 @@ answers!(
     LoadStateAnswer,
     FlushAnswer,
     DescribeIndexAnswer,
+    QuerySegmentsAnswer,
     MutationResult,
     SearchResults,
     QueryResults
@@ -216,6 +217,35 @@ pub(super) struct IndexDescription {
     pub(super) indexed_rows: i64,
     #[prost(int64, tag = "6")]
     pub(super) total_rows: i64,
+}
+
+/// Of `GetQuerySegmentInfo`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct QuerySegmentsRequest {
+    #[prost(string, tag = "2")]
+    pub(super) db_name: String,
+    #[prost(string, tag = "3")]
+    pub(super) collection_name: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct QuerySegmentsAnswer {
+    #[prost(message, optional, tag = "1")]
+    pub(super) status: Option<Status>,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) infos: Vec<QuerySegment>,
+}
+
+/// A stretch of rows that is in the memory of Milvus' searching part.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct QuerySegment {
+    #[prost(int64, tag = "5")]
+    pub(super) num_rows: i64,
+    /// Of the index that it is searched by; empty if row by row.
+    #[prost(string, tag = "6")]
+    pub(super) index_name: String,
+    #[prost(int64, tag = "7")]
+    pub(super) index_id: i64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

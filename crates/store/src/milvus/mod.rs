@@ -94,6 +94,9 @@ pub struct Settings {
     /// For how long nothing is written to a Milvus that was connected to anew: it may be starting, and some lose then what
     /// they confirm. Searches are overlaid from what is in its files for six times as long.
     pub settling: Duration,
+    /// How long a set goes on being searched in the nodes, after it was copied and Milvus has made its graph, for Milvus'
+    /// searching part to take that over.
+    pub graph_wait_max: Duration,
     /// How long a search may scan the truth where Milvus' candidates do not suffice.
     pub scan_max: Duration,
 }
@@ -110,6 +113,7 @@ impl Settings {
             look_every: Duration::from_secs(5),
             flush_every: Duration::from_secs(60),
             settling: Duration::from_secs(10),
+            graph_wait_max: Duration::from_secs(600),
             scan_max: Duration::from_secs(20),
         }
     }
@@ -132,12 +136,14 @@ pub struct Differences {
     pub n_stale: u64,
     /// Rows of faces that are gone.
     pub n_surplus: u64,
+    /// Rows that changed each time they were looked at, or that Milvus had yet to get: nobody knows whether they differ.
+    pub n_unsettled: u64,
 }
 
 impl Differences {
     /// Whether Milvus has what the truth has.
     pub fn is_none(&self) -> bool {
-        self.n_missing == 0 && self.n_stale == 0 && self.n_surplus == 0
+        self.n_missing == 0 && self.n_stale == 0 && self.n_surplus == 0 && self.n_unsettled == 0
     }
 }
 
@@ -237,6 +243,8 @@ struct Flushes {
     n_at_marks: Option<u64>,
     /// Of sets that are being copied: the place up to which rows are in the files.
     copied: HashMap<FaceSetId, u64>,
+    /// Of sets that are copied and whose graph is made: since when Milvus is asked whether it searches by it.
+    graph_since: HashMap<FaceSetId, Instant>,
 }
 
 impl Shared {
@@ -441,6 +449,7 @@ impl MilvusIndex {
                 n_connections: None,
                 n_at_marks: None,
                 copied: HashMap::new(),
+                graph_since: HashMap::new(),
             }),
             trouble: Mutex::default(),
         };

@@ -24,6 +24,9 @@ const LOG_COMMITS: usize = 512;
 /// Rows handed to Milvus, deleted or compared in one call.
 const CALL_ROWS: usize = 1000;
 
+/// How often rows that differ are looked at again while they go on changing.
+const LOOKS_MAX: usize = 5;
+
 /// The collection of all templates of a pack: packs whose ids differ have different ones.
 pub(super) fn collection_of(outbox_name: &str, pack: &PackId, n_numbers: usize) -> String {
     let plain: String = pack.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
@@ -395,11 +398,41 @@ impl Shared {
             if !is_indexed.map_err(|fault| fault.for_operator("look whether the index is made"))? {
                 return Ok(false);
             }
+            // Until Milvus' searching part has the graph it compares row by row. The servers hold the set meanwhile; one that is
+            // copied anew has been refused for long enough.
+            if set.stage == Stage::Filling && !self.has_graph_loaded(&name, face_set).await? {
+                return Ok(false);
+            }
         }
         (set.stage, set.next) = (Stage::Served, 0);
+        self.flushes().graph_since.remove(&face_set);
         self.truth.save(outbox.clone()).await?;
         tracing::info!(face_set = face_set.get(), "Milvus has the face set");
         Ok(true)
+    }
+
+    /// Whether Milvus searches by its graph, or does not say, or has taken too long for that.
+    async fn has_graph_loaded(&self, name: &str, face_set: FaceSetId) -> Result<bool> {
+        let since = *self.flushes().graph_since.entry(face_set).or_insert_with(Instant::now);
+        match self.client.is_graph_loaded(name).await {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            // milvus-lite has no such call.
+            Err(Fault::Refused { reason, .. }) => {
+                tracing::debug!(collection = name, reason, "Milvus does not say whether it searches by its index");
+                return Ok(true);
+            }
+            Err(fault) => return Err(fault.for_operator("look whether the index is in use")),
+        }
+        let is_late = since.elapsed() >= self.settings.graph_wait_max;
+        if is_late {
+            tracing::warn!(
+                face_set = face_set.get(),
+                waited_s = since.elapsed().as_secs(),
+                "Milvus has made its index and does not search by it yet: searches in the face set are slow until it does"
+            );
+        }
+        Ok(is_late)
     }
 
     /// Makes Milvus' rows of these faces what they are in the truth.
@@ -466,53 +499,68 @@ impl Shared {
         }
     }
 
-    /// Compares Milvus' rows of a set with the truth, one stretch of rows after the other. What differs is looked at once
-    /// more when Milvus has caught up with the commits of that moment.
+    /// Compares Milvus' rows of a set with the truth, one stretch of rows after the other. What differs is looked at again when
+    /// Milvus has caught up with the commits of that moment: a row that is still the same in the truth is then the same in
+    /// Milvus, or differs; one that has changed again is looked at once more. Counts and digests are those of the last look.
     pub(super) async fn compare(&self, face_set: FaceSetId) -> Result<Differences> {
         let outbox = self.truth.load().await?;
         let mut found = Differences::default();
         let Some(set) = outbox.sets.get(&face_set) else { return Ok(found) };
         let name = collection_of(&outbox.name, &set.pack, set.n_numbers);
-        let mut differing = HashSet::new();
+        let mut differing: HashMap<FaceId, Look> = HashMap::new();
         let mut from = Some(0);
         while let Some(at) = from {
             let RowPage { rows, next } = self.truth.page(face_set, at, CALL_ROWS).await?;
             let until = next.map_or(String::new(), |next| format!(" and {} < {next}", field::SEQUENCE));
             let expr = format!("{} == {} and {} >= {at}{until}", field::FACE_SET, face_set.get(), field::SEQUENCE);
             let mut there = self.listed(&name, set.n_numbers, expr).await?;
-            found.n_milvus += there.len() as u64;
-            found.n_truth += rows.len() as u64;
-            there.iter().for_each(|(key, digest)| found.digest_milvus ^= digest_of(key, *digest));
             for entry in &rows {
                 let row = row_of(face_set, entry);
-                found.digest_truth ^= digest_of(&row.key, row.digest);
-                if there.remove(&row.key) != Some(row.digest) {
-                    differing.insert(entry.face);
+                let look = Look { truth: Some(row.digest), milvus: there.remove(&row.key) };
+                found.add(&row.key, look);
+                if !look.is_same() {
+                    differing.insert(entry.face, look);
                 }
             }
-            differing.extend(there.keys().filter_map(|key| face_of(face_set, key)));
+            for (key, digest) in there {
+                let look = Look { truth: None, milvus: Some(digest) };
+                found.add(&key, look);
+                differing.extend(face_of(face_set, &key).map(|face| (face, look)));
+            }
             from = next;
         }
-        if differing.is_empty() {
-            return Ok(found);
-        }
-        self.wait_for_milvus().await?;
-        let differing: Vec<FaceId> = differing.into_iter().collect();
-        for faces in differing.chunks(CALL_ROWS) {
-            let rows = self.truth.rows(face_set, faces.to_vec()).await?;
-            let keys: Vec<String> = faces.iter().map(|face| format!("\"{}\"", key_of(face_set, *face))).collect();
-            let mut there =
-                self.listed(&name, set.n_numbers, format!("{} in [{}]", field::KEY, keys.join(","))).await?;
-            for entry in &rows {
-                let row = row_of(face_set, entry);
-                match there.remove(&row.key) {
-                    Some(digest) if digest == row.digest => {}
-                    Some(_) => found.n_stale += 1,
-                    None => found.n_missing += 1,
+        for _ in 0..LOOKS_MAX {
+            if differing.is_empty() || !self.wait_for_milvus().await? {
+                break;
+            }
+            let faces: Vec<FaceId> = differing.keys().copied().collect();
+            for faces in faces.chunks(CALL_ROWS) {
+                let keys: Vec<String> = faces.iter().map(|face| key_of(face_set, *face)).collect();
+                let expr = format!("{} in [\"{}\"]", field::KEY, keys.join("\",\""));
+                // Milvus first: it had caught up before, so it has what the truth had then, unless that is another by now.
+                let there = self.listed(&name, set.n_numbers, expr).await?;
+                let rows = self.truth.rows(face_set, faces.to_vec()).await?;
+                let truths: HashMap<FaceId, i64> =
+                    rows.iter().map(|entry| (entry.face, row_of(face_set, entry).digest)).collect();
+                for (face, key) in faces.iter().zip(&keys) {
+                    let look = Look { truth: truths.get(face).copied(), milvus: there.get(key).copied() };
+                    let Some(before) = differing.insert(*face, look) else { continue };
+                    found.take_away(key, before);
+                    found.add(key, look);
+                    if !look.is_same() && look.truth != before.truth {
+                        continue;
+                    }
+                    differing.remove(face);
+                    match (look.truth, look.milvus) {
+                        _ if look.is_same() => {}
+                        (Some(_), Some(_)) => found.n_stale += 1,
+                        (Some(_), None) => found.n_missing += 1,
+                        (None, _) => found.n_surplus += 1,
+                    }
                 }
             }
-            found.n_surplus += there.len() as u64;
         }
+        found.n_unsettled = differing.len() as u64;
         Ok(found)
     }
 
@@ -533,14 +581,50 @@ impl Shared {
         Ok(rows.into_iter().collect())
     }
 
-    /// Ready when everything that is committed by now was handed to Milvus, or that takes long.
-    async fn wait_for_milvus(&self) -> Result<()> {
+    /// Ready when everything that is committed by now was handed to Milvus; false if that takes long.
+    async fn wait_for_milvus(&self) -> Result<bool> {
         const WAIT_MAX: Duration = Duration::from_secs(30);
         let (newest, started) = (self.truth.newest().await?, Instant::now());
-        while self.truth.load().await?.position.revision < newest.revision && started.elapsed() < WAIT_MAX {
+        while self.truth.load().await?.position.revision < newest.revision {
+            if started.elapsed() >= WAIT_MAX {
+                return Ok(false);
+            }
             tokio::time::sleep(REST).await;
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+/// Digests of a row on both sides, where it is there.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    truth: Option<i64>,
+    milvus: Option<i64>,
+}
+
+impl Look {
+    fn is_same(self) -> bool {
+        self.truth == self.milvus
+    }
+}
+
+impl Differences {
+    fn add(&mut self, key: &str, look: Look) {
+        self.n_truth += u64::from(look.truth.is_some());
+        self.n_milvus += u64::from(look.milvus.is_some());
+        self.fold(key, look);
+    }
+
+    fn take_away(&mut self, key: &str, look: Look) {
+        self.n_truth -= u64::from(look.truth.is_some());
+        self.n_milvus -= u64::from(look.milvus.is_some());
+        self.fold(key, look);
+    }
+
+    /// Into the digests, or out of them again.
+    fn fold(&mut self, key: &str, Look { truth, milvus }: Look) {
+        self.digest_truth ^= truth.map_or(0, |digest| digest_of(key, digest));
+        self.digest_milvus ^= milvus.map_or(0, |digest| digest_of(key, digest));
     }
 }
 

@@ -127,6 +127,25 @@ fn a_node_that_is_killed_writes_again(variety: Variety) {
     }
 }
 
+/// Whoever compares while others write is not told of differences that are none, nor of digests that differ.
+#[test]
+fn writes_that_go_on_are_no_differences() {
+    if !server::is_installed() {
+        return;
+    }
+    let mut node = Node::new(Variety::Lite);
+    let running = node.runtime.spawn(Arc::clone(&node.index).run());
+    for round in 0..4 {
+        let mut changes: Vec<GalleryChange> = (1..20).map(|n| node.put(round * 17 + n * 3)).collect();
+        changes.extend((1..9).map(|n| removing(SET, 200 + round * 9 + n)));
+        changes.extend((1..9).map(|n| node.put(9100 + round * 9 + n)));
+        *node.truth.after_page.lock().unwrap() = Some(changes);
+        node.check_same();
+        assert!(node.truth.after_page.lock().unwrap().is_none(), "somebody wrote meanwhile");
+    }
+    running.abort();
+}
+
 #[test]
 fn a_node_that_is_killed_between_milvus_and_its_position_writes_again() {
     a_node_that_is_killed_writes_again(Variety::Lite);

@@ -27,6 +27,8 @@ pub(crate) struct MemoryTruth {
     kept: Mutex<Kept>,
     /// Saving fails, as if the node had been killed before it.
     pub(crate) fails_to_save: AtomicBool,
+    /// Committed when the next page of rows was read.
+    pub(crate) after_page: Mutex<Option<Vec<GalleryChange>>>,
 }
 
 fn ready<'a, T: Send + 'a>(value: T) -> Pending<'a, T> {
@@ -116,6 +118,10 @@ impl Truth for MemoryTruth {
         let rows = kept.sets.get(&face_set).into_iter().flat_map(|(_, rows)| rows.range(from..));
         let rows: Vec<GalleryEntry> = rows.take(limit).map(|(_, row)| row.clone()).collect();
         let next = rows.last().filter(|_| rows.len() == limit).map(|last| last.sequence + 1);
+        drop(kept);
+        if let Some(changes) = self.after_page.lock().unwrap().take() {
+            self.commit(&changes);
+        }
         ready(RowPage { rows, next })
     }
 
