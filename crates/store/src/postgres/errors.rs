@@ -108,6 +108,43 @@ impl Failure {
             .any(|conflict| code == Some(conflict))
     }
 
+    /// What whoever runs the server may do, where the database says what it lacks.
+    pub(super) fn cure(&self) -> Option<&'static str> {
+        let Self::Database(error) = self else { return None };
+        let Some(code) = error.code() else {
+            // Of several hosts none is one.
+            let is_standby = has_io_error_of(error, |cause| cause.to_string().contains("does not allow writes"));
+            return is_standby.then_some(STANDBY);
+        };
+        let cures = [
+            (
+                &SqlState::INVALID_PASSWORD,
+                "correct the password in `store_password_file` or PGPASSWORD, or the user in `store`",
+            ),
+            (
+                &SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+                "is the user in `store` one of the database's (CREATE ROLE .. LOGIN), and do the rules in `pg_hba.conf` let it in from here?",
+            ),
+            (
+                &SqlState::INVALID_CATALOG_NAME,
+                "correct the name in `store`, or make it: CREATE DATABASE .. OWNER .. ENCODING 'UTF8' TEMPLATE template0",
+            ),
+            (
+                &SqlState::INSUFFICIENT_PRIVILEGE,
+                "the user has to own the database and all of our tables in it: ALTER DATABASE .. OWNER TO .., REASSIGN OWNED BY .. TO ..",
+            ),
+            (
+                &SqlState::TOO_MANY_CONNECTIONS,
+                "it has as many connections as it takes: raise `max_connections` there (or the limit of the role or the database), or \
+                 lower `store_connections` here; each server has that many and three",
+            ),
+            (&SqlState::DISK_FULL, "make room on the disk of the database"),
+            (&SqlState::READ_ONLY_SQL_TRANSACTION, STANDBY),
+            (&SqlState::CANNOT_CONNECT_NOW, "it is starting, stopping or recovering: wait until it is ready"),
+        ];
+        cures.iter().find(|(known, _)| *known == code).map(|(_, cure)| *cure)
+    }
+
     /// The error for the caller; `doing` completes "cannot ...".
     pub(super) fn into_error(self, doing: &str) -> Error {
         const RETRY: &str = "try again in a moment";
@@ -164,6 +201,14 @@ impl Failure {
     }
 }
 
+/// The hint where nothing is known of why.
+pub(super) const NOT_REACHED: &str =
+    "is the server running, and may this user connect with this password? Its log says why it refuses";
+
+/// For a database that may only be read.
+const STANDBY: &str = "it can only be read: a standby, or `default_transaction_read_only` is on; name the primary in `store`, or \
+                       all servers of it with commas between them, and the one that can be written to is taken";
+
 /// Whether a connection was refused on account of its user, password or database.
 fn is_of_sign_in(code: &SqlState) -> bool {
     [
@@ -193,13 +238,21 @@ fn is_busy(code: &SqlState) -> bool {
     .contains(&code)
 }
 
-fn has_io_error(error: &tokio_postgres::Error) -> bool {
+/// Whether an error of the system is behind it that is meant.
+fn has_io_error_of(error: &tokio_postgres::Error, is_meant: impl Fn(&std::io::Error) -> bool) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
-        if cause.is::<std::io::Error>() {
+        if cause.downcast_ref::<std::io::Error>().is_some_and(&is_meant) {
             return true;
         }
         source = cause.source();
+    }
+    false
+}
+
+fn has_io_error(error: &tokio_postgres::Error) -> bool {
+    if has_io_error_of(error, |_| true) {
+        return true;
     }
     // "error connecting to server" and the like have their cause in words only.
     error.to_string().starts_with("error connecting") || error.to_string().starts_with("connection closed")

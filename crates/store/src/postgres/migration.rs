@@ -335,9 +335,10 @@ impl Connected {
         };
         let session = runtime.block_on(connect).map_err(|failure: Failure| match failure {
             Failure::Said(error) => error,
-            failure => failure.into_error(&format!("open `{shown}`")).with_hint(
-                "is the server running, and may this user connect with this password? Its log says why it refuses",
-            ),
+            failure => {
+                let cure = failure.cure().unwrap_or(super::errors::NOT_REACHED);
+                failure.into_error(&format!("open `{shown}`")).with_hint(cure)
+            }
         })?;
         Ok(Self { shown, session: Some(session), runtime })
     }

@@ -387,13 +387,12 @@ impl PostgresStore {
             Ok(Ok(shared)) => Ok(Self { shared, runtime: Some(runtime), probed_at: Mutex::new(None) }),
             Ok(Err(failure)) => {
                 runtime.shutdown_background();
-                let is_away = failure.is_disconnection();
+                let (is_away, cure) = (failure.is_disconnection(), failure.cure());
                 let error = failure.into_error(&doing);
-                Err(match is_away {
-                    true => error.with_hint(
-                        "is the server running, and may this user connect with this password? Its log says why it refuses",
-                    ),
-                    false => error,
+                Err(match cure {
+                    Some(cure) => error.with_hint(cure),
+                    None if is_away => error.with_hint(errors::NOT_REACHED),
+                    None => error,
                 })
             }
             Err(_) => {

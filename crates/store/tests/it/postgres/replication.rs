@@ -154,3 +154,42 @@ fn a_password_that_is_missing_is_asked_for() {
     assert!(error.message().contains("asks for a password, and none was given"), "{error}");
     assert!(error.hint().unwrap().contains("PGPASSWORD"), "{error:?}");
 }
+
+/// Whoever opens a database that cannot be used is told what to do about it, each trouble by its own cure.
+#[test]
+fn each_trouble_with_the_database_has_its_cure() {
+    if !server::is_installed() {
+        return;
+    }
+    let server = Server::start_with("max_connections = 8\nsuperuser_reserved_connections = 3");
+    let database = server.database();
+    let standby = server.standby();
+    let roles = "CREATE ROLE guest LOGIN PASSWORD 'right'; CREATE ROLE poor LOGIN; CREATE ROLE few LOGIN CONNECTION LIMIT 0; \
+                 ALTER ROLE likeness PASSWORD 'right'";
+    server.sql("postgres", roles);
+    let rules = server.data().join("pg_hba.conf");
+    let before = std::fs::read_to_string(&rules).unwrap();
+    std::fs::write(&rules, format!("local all guest scram-sha-256\nlocal all stranger reject\n{before}")).unwrap();
+    let loaded = server.sql("postgres", "SELECT pg_conf_load_time()");
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    until(&server, &format!("SELECT pg_conf_load_time() > '{loaded}'"), "t");
+    let url = |server: &Server, user: &str, database: &str| {
+        server::url(&[server], database).replacen("likeness@", &format!("{user}@"), 1)
+    };
+    let settings = Settings { reconnect_max: Duration::from_secs(2), ..settings() };
+    for (url, cure) in [
+        (url(&server, "guest", &database), "correct the password"),
+        (url(&server, "stranger", &database), "pg_hba.conf"),
+        (url(&server, "likeness", "nowhere"), "CREATE DATABASE"),
+        (url(&server, "poor", &database), "own the database"),
+        (url(&server, "few", &database), "max_connections"),
+        (url(&standby, "likeness", &database), "name the primary"),
+    ] {
+        let place = likeness_store::postgres::Address::parse(&url, Some("wrong")).unwrap();
+        let index = std::sync::Arc::new(likeness_store::conformance::Ledger::default());
+        let opened = likeness_store::postgres::PostgresStore::open(place, index, settings, clock());
+        let error = opened.err().unwrap_or_else(|| panic!("{url} cannot be used"));
+        let hint = error.hint().unwrap_or_default();
+        assert!(hint.contains(cure), "{url}: {error:?}: {hint}");
+    }
+}
