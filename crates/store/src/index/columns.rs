@@ -11,6 +11,7 @@ use likeness_domain::filter::Filter;
 use likeness_domain::types::{FaceId, FieldSchema, FieldType, FieldValue};
 
 use super::kernel;
+use super::kernel::pages::fetch_value_ahead;
 
 /// Rows of a segment.
 pub(super) const SEGMENT_ROWS: usize = 1024;
@@ -289,6 +290,11 @@ impl Columns {
 
     pub(super) fn get(&self, row: usize) -> Cells {
         Cells(self.0.iter().map(|column| column.get(row)).collect())
+    }
+
+    /// Has fetched into the cache which cells have a value, and where the values are.
+    pub(super) fn fetch_ahead(&self) {
+        self.0.iter().for_each(fetch_value_ahead);
     }
 
     pub(super) fn clear(&mut self, row: usize) {

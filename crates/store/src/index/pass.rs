@@ -51,6 +51,9 @@ const SPARSE: u32 = 5;
 /// How many segments ahead it is fetched where a segment's planes are: the scan of one takes 2 µs, and looks at the next.
 const SEGMENTS_AHEAD: usize = 4;
 
+/// The same of a segment's columns, which takes the segment itself.
+const COLUMNS_AHEAD: usize = SEGMENTS_AHEAD - 1;
+
 /// A question made ready for the rows of one snapshot.
 pub(super) struct Question {
     pub(super) probe: ReadyProbe,
@@ -145,6 +148,8 @@ pub(super) struct Pass<'a> {
     is_begun: bool,
     /// Whether there is one question, about all rows.
     is_lone: bool,
+    /// Whether a question has a filter.
+    is_filtered: bool,
     /// Whether more of each segment is read than its coarse plane.
     looks_at_segments: bool,
     buffer: VectorBuffer,
@@ -174,6 +179,7 @@ impl<'a> Pass<'a> {
             list: Vec::new(),
             is_begun: false,
             is_lone: matches!(&questions.questions[..], [only] if only.plan.is_none() && only.top_k > 0),
+            is_filtered: questions.questions.iter().any(|asked| asked.plan.is_some()),
             looks_at_segments: questions.batch.is_some()
                 || questions.questions.iter().any(|asked| asked.plan.is_some()),
             buffer: VectorBuffer::default(),
@@ -192,7 +198,13 @@ impl<'a> Pass<'a> {
             // Else what is at hand is enough, but for the few segments with rows that promise a hit.
             let looks_at_it = |coming: &&SharedSegment| self.looks_at_segments || coming.n_lines() > 1;
             if let Some(coming) = segments.get(segment_idx + SEGMENTS_AHEAD).filter(looks_at_it) {
-                coming.fetch_ahead();
+                match self.is_filtered {
+                    true => coming.fetch_all_ahead(),
+                    false => coming.fetch_ahead(),
+                }
+            }
+            if let Some(coming) = segments.get(segment_idx + COLUMNS_AHEAD).filter(|_| self.is_filtered) {
+                coming.fetch_columns_ahead();
             }
             self.scan_segment(segments, segment_idx);
         }

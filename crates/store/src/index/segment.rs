@@ -510,6 +510,16 @@ impl Segment {
         fetch_start_ahead(self, LOOKED_AT_BYTES);
     }
 
+    /// The same for a search with a filter, which also looks at where the columns are.
+    pub(super) fn fetch_all_ahead(&self) {
+        fetch_value_ahead(self);
+    }
+
+    /// Has what filters look at first fetched into the cache; the segment itself should be there.
+    pub(super) fn fetch_columns_ahead(&self) {
+        self.columns.fetch_ahead();
+    }
+
     /// The rows that pass; all without a plan.
     pub(super) fn rows(&self, plan: Option<&Plan>) -> Bits {
         plan.map_or_else(
