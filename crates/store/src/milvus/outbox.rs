@@ -24,6 +24,9 @@ const LOG_COMMITS: usize = 512;
 /// Rows handed to Milvus, deleted or compared in one call.
 const CALL_ROWS: usize = 1000;
 
+/// Rows of a set that are compared one by one in no time, or so: nobody waits for a graph of fewer.
+const GRAPH_ROWS_MIN: u64 = 10_000;
+
 /// How often rows that differ are looked at again while they go on changing.
 const LOOKS_MAX: usize = 5;
 
@@ -413,8 +416,13 @@ impl Shared {
 
     /// Whether Milvus searches by its graph, or does not say, or has taken too long for that.
     async fn has_graph_loaded(&self, name: &str, face_set: FaceSetId) -> Result<bool> {
+        let sets = self.truth.large_sets(u64::MAX, vec![face_set]).await?;
+        let n_rows = sets.first().map_or(0, |set| set.n_faces);
+        if n_rows < GRAPH_ROWS_MIN {
+            return Ok(true);
+        }
         let since = *self.flushes().graph_since.entry(face_set).or_insert_with(Instant::now);
-        match self.client.is_graph_loaded(name).await {
+        match self.client.is_graph_loaded(name, n_rows).await {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             // milvus-lite has no such call.
