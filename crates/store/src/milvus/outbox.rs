@@ -437,7 +437,7 @@ impl Shared {
             tracing::warn!(
                 face_set = face_set.get(),
                 waited_s = since.elapsed().as_secs(),
-                "Milvus has made its index and does not search by it yet: searches in the face set are slow until it does"
+                "Milvus has made its index and does not say that it searches by it: searches in the face set may be slow at first"
             );
         }
         Ok(is_late)
