@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use likeness_domain::ports::{Change, GalleryChange, VectorIndex};
 use likeness_domain::types::{FaceSet, Revision};
@@ -61,6 +61,7 @@ pub(super) struct Follower {
     known: AtomicU64,
     /// The index has to be filled anew.
     is_lost: AtomicBool,
+    lag: Mutex<Lag>,
     /// It has had commits that the database lacks, and so may have what was made of them elsewhere.
     has_other_history: AtomicBool,
     /// Where the node was and where the database, each time that the database lacked commits, until somebody acknowledges it.
@@ -72,6 +73,29 @@ pub(super) struct Follower {
 
 /// The other end of the questions, for [`answer_questions`].
 pub(super) type Questions = mpsc::Receiver<oneshot::Sender<Result<Position, String>>>;
+
+/// How far the index is behind, by what was seen of it.
+#[derive(Debug, Default)]
+struct Lag {
+    /// The index has reached all that was known at some time since it was filled.
+    has_been_level: bool,
+    /// A revision that was known then and is not reached yet.
+    behind: Option<(u64, Instant)>,
+}
+
+impl Lag {
+    fn see(&mut self, is_lost: bool, at: u64, known: u64, now: Instant) {
+        if is_lost {
+            *self = Self::default();
+            return;
+        }
+        let has_reached = self.behind.is_some_and(|(revision, _)| revision <= at);
+        self.has_been_level |= has_reached || known <= at;
+        if has_reached || self.behind.is_none() {
+            self.behind = (at < known).then_some((known, now));
+        }
+    }
+}
 
 impl Follower {
     /// One whose index is not filled yet.
@@ -86,6 +110,7 @@ impl Follower {
             own: Mutex::default(),
             known: AtomicU64::new(0),
             is_lost: AtomicBool::new(true),
+            lag: Mutex::default(),
             has_other_history: AtomicBool::new(false),
             losses: Mutex::default(),
             wake: Notify::new(),
@@ -99,14 +124,31 @@ impl Follower {
         *self.at.borrow()
     }
 
-    /// Whether the index is filled and, as far as is known, up to date.
-    pub(super) fn is_caught_up(&self) -> bool {
-        !self.is_lost.load(Ordering::SeqCst) && self.known.load(Ordering::SeqCst) <= self.position().revision.0
+    /// Whether the index is filled, has been up to date since, and has reached within that time whatever was known to exist. While
+    /// others write, every node is some milliseconds behind at most moments.
+    pub(super) fn keeps_up(&self, within: Duration) -> bool {
+        let (is_lost, known) = (self.is_lost.load(Ordering::SeqCst), self.known.load(Ordering::SeqCst));
+        let at = self.position().revision.0;
+        let mut lag = self.lag.lock().unwrap_or_else(PoisonError::into_inner);
+        lag.see(is_lost, at, known, Instant::now());
+        lag.has_been_level && lag.behind.is_none_or(|(_, since)| since.elapsed() <= within)
+    }
+
+    /// The index has to be filled anew.
+    fn lose(&self) {
+        self.is_lost.store(true, Ordering::SeqCst);
+        self.see_lag();
+    }
+
+    /// Notes since when the index is behind, if it is.
+    fn see_lag(&self) {
+        self.keeps_up(Duration::MAX);
     }
 
     /// Somebody has heard of that revision.
     pub(super) fn has_heard_of(&self, revision: u64) {
         if self.known.fetch_max(revision, Ordering::SeqCst) < revision {
+            self.see_lag();
             self.wake.notify_one();
         }
     }
@@ -123,6 +165,7 @@ impl Follower {
         }
         drop(own);
         self.known.fetch_max(position.revision.0, Ordering::SeqCst);
+        self.see_lag();
         self.wake.notify_one();
     }
 
@@ -199,7 +242,7 @@ impl Follower {
         self.own.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.known.store(0, Ordering::SeqCst);
         self.has_other_history.store(true, Ordering::SeqCst);
-        self.is_lost.store(true, Ordering::SeqCst);
+        self.lose();
         self.wake.notify_one();
     }
 
@@ -224,10 +267,11 @@ impl Follower {
         }
         if let Err(error) = self.index.apply(position.revision, changes).await {
             tracing::error!(revision = position.revision.0, %error, "the index failed, it is filled anew");
-            self.is_lost.store(true, Ordering::SeqCst);
+            self.lose();
             return Err(error.into());
         }
         self.at.send_replace(position);
+        self.see_lag();
         Ok(())
     }
 
@@ -238,7 +282,7 @@ impl Follower {
         let mut stored = match commits::from(session, at.revision, PAGE + 1).await {
             Err(Failure::Damaged(what)) => {
                 tracing::error!(what, "a commit is damaged, the index is filled anew");
-                self.is_lost.store(true, Ordering::SeqCst);
+                self.lose();
                 return Ok(true);
             }
             stored => stored?,
@@ -260,7 +304,7 @@ impl Follower {
                 || at.revision <= commits::compacted(session).await?;
             if at.revision < truth.revision && is_behind {
                 tracing::warn!("commits were compacted before this node read them, the index is filled anew");
-                self.is_lost.store(true, Ordering::SeqCst);
+                self.lose();
             } else {
                 self.is_of_another_history(at, truth);
             }
@@ -316,6 +360,7 @@ impl Follower {
         self.own.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.known.fetch_max(position.revision.0, Ordering::SeqCst);
         self.is_lost.store(false, Ordering::SeqCst);
+        self.see_lag();
         self.at.send_replace(position);
         let elapsed_ms = started.elapsed().as_millis() as u64;
         let how = if kept.is_some() { "index found its rows again" } else { "index filled from the database" };
@@ -520,4 +565,37 @@ async fn listen_once(shared: &Shared) -> Answer<()> {
     let outcome: Answer<()> = listened.await;
     driver.abort();
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_lags_while_what_was_known_is_not_reached_and_not_because_more_came() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut lag = Lag::default();
+        lag.see(true, 0, 9, start);
+        lag.see(false, 5, 9, after(1));
+        assert!(!lag.has_been_level, "it has been filled and is not up to date yet");
+        lag.see(false, 9, 12, after(2));
+        assert!(lag.has_been_level, "what was known when it was filled is reached");
+        lag.see(false, 12, 12, after(2));
+        assert!(lag.behind.is_none());
+        // Always one behind, and always another one.
+        for second in 3..20 {
+            lag.see(false, second + 10, second + 11, after(second));
+            assert_eq!(lag.behind, Some((second + 11, after(second))));
+        }
+        // It stands still.
+        lag.see(false, 29, 40, after(30));
+        lag.see(false, 29, 41, after(40));
+        assert_eq!(lag.behind, Some((30, after(19))));
+        lag.see(false, 30, 41, after(41));
+        assert_eq!(lag.behind, Some((41, after(41))));
+        // What was known of another history does not matter.
+        lag.see(true, 27, 0, after(42));
+        assert!(!lag.has_been_level && lag.behind.is_none());
+    }
 }

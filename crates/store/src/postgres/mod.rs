@@ -924,7 +924,8 @@ impl GalleryStore for PostgresStore {
     }
 
     fn health(&self) -> StoreHealth {
-        let behind = || (!self.shared.follower.is_caught_up()).then(|| "the index is behind the database".to_owned());
+        let is_behind = || !self.shared.follower.keeps_up(self.shared.settings.index_wait_max);
+        let behind = || is_behind().then(|| "the index is behind the database".to_owned());
         StoreHealth {
             write_failure: self.shared.database.trouble().or_else(behind),
             outside: outside_health(&self.shared),

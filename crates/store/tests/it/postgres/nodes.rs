@@ -120,6 +120,8 @@ fn what_one_server_acknowledges_the_other_shows_at_once() {
         assert_eq!(b.finds(set, 1).await, None);
         for number in 1..=n_rounds() {
             a.add(set, number).await;
+            // Mostly it has not got there yet, and it is well.
+            assert_eq!(b.store.health().write_failure, None);
             assert_eq!(b.finds(set, number).await, Some(face_id(number)), "face {number} was added on A");
             let other = b.store.create_face_set(by(theirs()), face_set(&format!("set-{number}")), None);
             a.delete(set, number).await;
