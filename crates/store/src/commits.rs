@@ -73,19 +73,32 @@ pub(crate) fn mark_of(
 /// The last commit up to some number, with its mark if it can be read.
 pub(crate) type LastCommit = Option<(Revision, Option<u64>)>;
 
-/// Refuses a place that may be of another history; `there` is the last commit up to its number, and commits up to `compacted`
-/// may be gone.
+/// What is gone of the record by compaction.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gone {
+    /// Up to here commits of anybody may be gone.
+    pub of_anybody: Revision,
+    /// Up to here those of the tenant may be gone.
+    pub of_tenant: Revision,
+}
+
+/// Refuses a place that may be of another history; `there` is the last commit up to its number. A place behind another tenant's
+/// commit outlives it: where that was compacted and nothing of the tenant's own, there is nothing left to compare with, and the
+/// number is taken at its word.
 pub(crate) fn check_place(
     after: RecordPlace,
     newest: Revision,
-    compacted: Revision,
+    compacted: Gone,
     there: LastCommit,
 ) -> Result<(), Error> {
     let RecordPlace { revision, mark } = after;
+    let is_gone = there.is_none_or(|(last, _)| last < revision)
+        && revision <= compacted.of_anybody
+        && compacted.of_tenant <= revision;
     let is_there = match mark {
         None => true,
-        Some(0) => there.is_none() && compacted <= revision,
-        Some(_) => there == Some((revision, mark)),
+        Some(0) => is_gone || there.is_none() && compacted.of_anybody <= revision,
+        Some(_) => is_gone || there == Some((revision, mark)),
     };
     if is_there && revision <= newest {
         return Ok(());
@@ -232,6 +245,25 @@ fn next_number(rest: &mut &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_behind_a_neighbours_commit_outlives_it_and_no_other_place_does() {
+        let (newest, at) = (Revision(1200), Revision(36));
+        let place = RecordPlace { revision: at, mark: Some(7) };
+        let check = |place, of_anybody, of_tenant, there| {
+            let compacted = Gone { of_anybody: Revision(of_anybody), of_tenant: Revision(of_tenant) };
+            check_place(place, newest, compacted, there).is_ok()
+        };
+        let own = Some((Revision(4), Some(9)));
+        assert!(check(place, 0, 0, Some((at, Some(7)))));
+        assert!(check(place, 180, 0, own) && check(place, 180, 36, None));
+        assert!(!check(place, 180, 37, own), "something of the tenant's behind it is gone");
+        assert!(!check(place, 35, 0, own), "it cannot have been compacted");
+        assert!(!check(place, 180, 0, Some((at, Some(8)))) && !check(place, 180, 0, Some((at, None))));
+        let at_begin = RecordPlace { revision: at, mark: Some(0) };
+        assert!(check(at_begin, 0, 0, None) && check(at_begin, 180, 0, own));
+        assert!(!check(at_begin, 0, 0, own));
+    }
 
     #[test]
     fn changes_are_read_back_as_they_were_written() {

@@ -15,7 +15,7 @@ use super::checksums::{COMMITS, Columns};
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use super::{codec, numbers};
-use crate::commits::{LastCommit, Rows, bytes_of, check_place, end_of_record, mark_of, refs_of, resolved};
+use crate::commits::{Gone, LastCommit, Rows, bytes_of, check_place, end_of_record, mark_of, refs_of, resolved};
 use crate::gallery::entry;
 use crate::shares::{MARK_REQUEST, Part, surplus};
 
@@ -89,6 +89,7 @@ pub(super) fn record_after(
     let compacted = compacted_of(conn, tenant)?;
     let newest = numbers::revisions(conn)?.0;
     let gone = Revision(conn.query_row("SELECT compacted FROM store", [], |row| row.get(0))?);
+    let gone = Gone { of_anybody: gone, of_tenant: compacted };
     check_place(after, newest, gone, last_commit(conn, after.revision)?)?;
     let revision = after.revision;
     // The rows after a revision are read until there are enough of the tenant's; the table has no index by tenant.

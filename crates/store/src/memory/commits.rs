@@ -7,7 +7,7 @@ use likeness_domain::ports::{ChangeRef, Commit, CommitPage, CommitRecord, Galler
 use likeness_domain::types::{AccessKeyId, Actor, FaceId, FaceSetId, Revision, TenantId, TimestampMs};
 
 use super::State;
-use crate::commits::{LastCommit, Rows, bytes_of_refs, check_place, end_of_record, mark_of, resolved};
+use crate::commits::{Gone, LastCommit, Rows, bytes_of_refs, check_place, end_of_record, mark_of, resolved};
 
 /// A commit, with its changes by reference.
 pub(super) struct Stored {
@@ -50,7 +50,8 @@ impl State {
         after: RecordPlace,
         limit: usize,
     ) -> likeness_domain::Result<RecordPage> {
-        check_place(after, self.revision, Revision(0), self.last_commit(after.revision))?;
+        let gone = Gone { of_anybody: Revision(0), of_tenant: Revision(0) };
+        check_place(after, self.revision, gone, self.last_commit(after.revision))?;
         let is_meant = |stored: &&Stored| stored.revision > after.revision && stored.actor.tenant == tenant;
         let mut commits: Vec<CommitRecord> = self
             .commits

@@ -13,7 +13,9 @@ use super::checksums::Checksum;
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use super::session::Session;
-use crate::commits::{LastCommit, Rows, check_place, end_of_record, mark_of, refs_of, resolved as resolved_change};
+use crate::commits::{
+    Gone, LastCommit, Rows, check_place, end_of_record, mark_of, refs_of, resolved as resolved_change,
+};
 use crate::embedded::codec;
 use crate::gallery::entry;
 use crate::shares::{MARK_REQUEST, Part, surplus};
@@ -136,6 +138,7 @@ pub(super) async fn record_after(
     let row = session.one(sql, &[&rows::tenant_bytes(tenant)]).await?;
     let gone = Revision(rows::whole(&row, 2)?);
     let (newest, compacted) = (Revision(rows::whole(&row, 0)?), Revision(rows::whole(&row, 1)?));
+    let gone = Gone { of_anybody: gone, of_tenant: compacted };
     check_place(after, newest, gone, last_commit(session, after.revision).await?)?;
     let limit = limit.min(u32::MAX as usize);
     // The rows after a revision are read until there are enough of the tenant's; the table has no index by tenant.
