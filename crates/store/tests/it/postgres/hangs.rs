@@ -11,6 +11,7 @@ use likeness_store::postgres::{Address, Settings};
 
 use super::cable::{Cable, Mended};
 use super::nodes::{Node, looking_for, staff};
+use super::replication::until;
 use super::server::{self, Server};
 
 /// Far more than the limits below add up to, far less than for ever.
@@ -117,5 +118,44 @@ fn a_commit_that_is_not_answered_is_not_known() {
         node.add(set, 3).await;
         assert_eq!(node.finds_patiently(set, 3).await, Some(face_id(3)));
         assert_eq!((node.n_rows(set), node.store.health().n_losses), (3, 0));
+    });
+}
+
+/// A primary that breaks while a commit waits for the standby has the commit afterwards, and the standby does not: it is not
+/// acknowledged before the standby has it.
+#[test]
+fn a_commit_that_the_standby_may_lack_is_not_acknowledged() {
+    if !server::is_installed() {
+        return;
+    }
+    let primary = Server::start();
+    let standby = primary.standby();
+    primary.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+    primary.sql("postgres", "SELECT pg_reload_conf()");
+    until(&primary, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'", "1");
+    let node = Node::at(primary.place(&primary.database()), SETTINGS);
+    let set = runtime().block_on(async {
+        let set = staff(&node).await.id;
+        node.add(set, 1).await;
+        set
+    });
+    standby.stop("fast");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+            until(&primary, &format!("SELECT count(*) > 0 {waiting}"), "t");
+            primary.sql("postgres", &format!("SELECT pg_terminate_backend(pid) {waiting}"));
+        });
+        runtime().block_on(async {
+            let add = node.store.add_faces(by(ours()), FaceOwner::FaceSet(set), vec![face(2)], None);
+            let error = answer(add).await;
+            assert!(error.message().contains("whether it was made is not known"), "{error}");
+        });
+    });
+    standby.run();
+    runtime().block_on(async {
+        assert_eq!(node.finds_patiently(set, 2).await, Some(face_id(2)));
+        node.add(set, 3).await;
+        assert_eq!(node.finds_patiently(set, 3).await, Some(face_id(3)));
     });
 }
