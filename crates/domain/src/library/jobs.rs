@@ -171,12 +171,16 @@ impl Jobs {
         }
     }
 
-    /// Erases results and pictures whose time is over, until [`Jobs::stop`]. `failed` is called with failures of the store.
+    /// Erases results and pictures whose time is over, and takes over jobs of servers that are gone, until [`Jobs::stop`]. `failed`
+    /// is called with failures of the store.
     pub async fn purge_in_time(&self, pictures: &dyn UploadStore, failed: &(dyn Fn(&Error) + Send + Sync)) {
         while !self.notify.is_stopped() {
             let now = self.clock.now();
             for forgotten in [self.store.forget(now).await, pictures.purge_expired_uploads(now).await] {
                 let _ = forgotten.inspect_err(failed);
+            }
+            if self.store.take_over(now).await.inspect_err(failed).is_ok_and(|n_jobs| n_jobs > 0) {
+                self.notify.wake_all();
             }
             let next = later(now, FORGET_EVERY);
             while !self.notify.is_stopped() && self.clock.now() < next {
@@ -342,6 +346,10 @@ impl JobStore for Jobs {
 
     fn void_leases(&self, now: TimestampMs) -> Pending<'_, u64> {
         self.store.void_leases(now)
+    }
+
+    fn take_over(&self, now: TimestampMs) -> Pending<'_, u64> {
+        self.store.take_over(now)
     }
 
     fn forget(&self, now: TimestampMs) -> Pending<'_, u64> {

@@ -152,6 +152,14 @@ pub trait JobStore: Send + Sync {
     /// claims any: those who began them are gone, and a lease of theirs means nothing.
     fn void_leases(&self, now: TimestampMs) -> Pending<'_, u64>;
 
+    /// Makes jobs due that were begun by servers of the same store which are gone, and returns how many. A server counts as gone
+    /// when two calls in a row have not seen it: one that has lost its connection comes back. Call it once a minute. A store
+    /// that belongs to one process has none.
+    fn take_over(&self, now: TimestampMs) -> Pending<'_, u64> {
+        let _ = now;
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
     /// Erases jobs that are done and past their time, a few per commit; returns how many.
     fn forget(&self, now: TimestampMs) -> Pending<'_, u64>;
 }

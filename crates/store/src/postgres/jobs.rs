@@ -5,6 +5,8 @@
 //!   cancelled job; what was done has one that is not empty.
 //! - Jobs are accepted one kind at a time, under an advisory lock, so that their bounds hold exactly.
 
+use std::sync::PoisonError;
+
 use bytes::Bytes;
 use likeness_domain::ports::{Cancel, Job, JobOutcome, JobPage, JobStore, NewJob, Pending};
 use likeness_domain::types::{AccessKeyId, JobId, TenantId, TimestampMs};
@@ -102,6 +104,14 @@ async fn insert(session: &Session, new_jobs: &[NewJob]) -> Answer<Vec<JobId>> {
     }
     Ok(ids)
 }
+
+/// A job that was begun and is not done, `$1` being now.
+const BEGUN: &str = "expires_at IS NULL AND n_attempts > 0 AND due_at > $1";
+
+/// The server that has begun a job does not show that it is alive, `$3` being [`NODE_LOCKS`].
+const IS_GONE: &str = "NOT EXISTS (SELECT 1 FROM pg_locks AS l WHERE l.locktype = 'advisory'
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND l.objsubid = 2 AND l.classid::int8 = $3 AND l.objid::int8 = jobs.node AND l.granted)";
 
 async fn claim(
     session: &Session,
@@ -259,12 +269,41 @@ impl JobStore for PostgresStore {
         let node = self.node();
         self.write("take up jobs that were begun", move |session| {
             Box::pin(async move {
-                let sql = "UPDATE jobs SET due_at = $1 WHERE expires_at IS NULL AND n_attempts > 0 AND due_at > $1
-                           AND (node = $2 OR NOT EXISTS (SELECT 1 FROM pg_locks AS l WHERE l.locktype = 'advisory'
-                             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                             AND l.objsubid = 2 AND l.classid::int8 = $3 AND l.objid::int8 = jobs.node AND l.granted))";
-                session.execute(sql, &[&now.0, &node, &NODE_LOCKS]).await
+                let sql = format!("UPDATE jobs SET due_at = $1 WHERE {BEGUN} AND (node = $2 OR {IS_GONE})");
+                session.execute(&sql, &[&now.0, &node, &NODE_LOCKS]).await
             })
+        })
+    }
+
+    fn take_over(&self, now: TimestampMs) -> Pending<'_, u64> {
+        let node = self.node();
+        Box::pin(async move {
+            let absent: Vec<i32> = self
+                .read("see whose jobs wait", move |session| {
+                    Box::pin(async move {
+                        let sql =
+                            format!("SELECT DISTINCT jobs.node FROM jobs WHERE {BEGUN} AND node <> $2 AND {IS_GONE}");
+                        let found = session.query(&sql, &[&now.0, &node, &NODE_LOCKS]).await?;
+                        found.iter().map(|row| Ok(row.try_get(0)?)).collect::<Answer<Vec<i32>>>()
+                    })
+                })
+                .await?;
+            let before = std::mem::replace(
+                &mut *self.absent.lock().unwrap_or_else(PoisonError::into_inner),
+                absent.iter().copied().collect(),
+            );
+            let gone: Vec<i32> = absent.into_iter().filter(|node| before.contains(node)).collect();
+            if gone.is_empty() {
+                return Ok(0);
+            }
+            self.write("take over jobs of servers that are gone", move |session| {
+                let gone = gone.clone();
+                Box::pin(async move {
+                    let sql = format!("UPDATE jobs SET due_at = $1 WHERE {BEGUN} AND node = ANY($2) AND {IS_GONE}");
+                    session.execute(&sql, &[&now.0, &gone, &NODE_LOCKS]).await
+                })
+            })
+            .await
         })
     }
 

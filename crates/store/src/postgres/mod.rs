@@ -45,7 +45,7 @@ mod transient;
 mod uploads;
 mod usage;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -297,6 +297,8 @@ pub struct PostgresStore {
     runtime: Option<Runtime>,
     /// When it was tried last whether something can be written.
     probed_at: Mutex<Option<Instant>>,
+    /// Servers with jobs under way that were not seen when that was looked at last.
+    absent: Mutex<BTreeSet<i32>>,
 }
 
 impl PostgresStore {
@@ -384,7 +386,9 @@ impl PostgresStore {
         let doing = format!("open the store in `{}`", address.shown);
         let opened = runtime.spawn(start(address, index, settings, clock, is_following, beside));
         match wait_for(opened) {
-            Ok(Ok(shared)) => Ok(Self { shared, runtime: Some(runtime), probed_at: Mutex::new(None) }),
+            Ok(Ok(shared)) => {
+                Ok(Self { shared, runtime: Some(runtime), probed_at: Mutex::new(None), absent: Mutex::default() })
+            }
             Ok(Err(failure)) => {
                 runtime.shutdown_background();
                 let (is_away, cure) = (failure.is_disconnection(), failure.cure());

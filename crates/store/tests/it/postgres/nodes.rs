@@ -276,11 +276,16 @@ fn leases_end_with_their_server() {
         until_alive("2");
         let claimed = a.store.claim("scan", TimestampMs(1), TimestampMs(1_000_000), None).await.unwrap().unwrap();
         assert_eq!(b.store.void_leases(TimestampMs(2)).await.unwrap(), 0, "A is alive");
+        let take_over = async || b.store.take_over(TimestampMs(2)).await.unwrap();
+        assert_eq!((take_over().await, take_over().await), (0, 0), "A is alive");
         drop(a);
         until_alive("1");
-        assert_eq!(b.store.void_leases(TimestampMs(2)).await.unwrap(), 1, "A is gone");
+        // It may have lost its connection only.
+        assert_eq!((take_over().await, take_over().await, take_over().await), (0, 1, 0), "A is gone");
         let again = b.store.claim("scan", TimestampMs(2), TimestampMs(1_000_000), None).await.unwrap().unwrap();
         assert_eq!((again.id, again.n_attempts), (claimed.id, 2));
+        assert_eq!((take_over().await, take_over().await), (0, 0), "B is at it");
+        assert_eq!(b.store.void_leases(TimestampMs(2)).await.unwrap(), 1, "B has been started anew");
     });
 }
 
