@@ -80,7 +80,10 @@ impl Shared {
     /// Does the next piece of what is to be done; false if there was nothing. For the node that leads.
     pub(super) async fn step(&self) -> Result<bool> {
         let mut outbox = self.truth.load().await?;
-        self.go_back_if_in_doubt(&mut outbox).await?;
+        if self.go_back_if_in_doubt(&mut outbox).await? {
+            // Rows are gone for a moment while they are told again: this node's searches are overlaid from there on first.
+            return Ok(true);
+        }
         if self.client.is_new(self.settings.settling) {
             return Ok(false);
         }
@@ -107,11 +110,12 @@ impl Shared {
     }
 
     /// A new connection: Milvus' process may be another one, which has what the one before had written to its files.
-    async fn go_back_if_in_doubt(&self, outbox: &mut Outbox) -> Result<()> {
+    /// Says whether what was told before is told once more.
+    async fn go_back_if_in_doubt(&self, outbox: &mut Outbox) -> Result<bool> {
         let n_connections = self.client.n_connections();
         let before = self.flushes().n_connections;
         if before == Some(n_connections) {
-            return Ok(());
+            return Ok(false);
         }
         let mut goes_back = outbox.flushed.revision < outbox.position.revision && !outbox.sets.is_empty();
         if goes_back {
@@ -130,7 +134,7 @@ impl Shared {
             self.truth.save(outbox.clone()).await?;
         }
         self.flushes().n_connections = Some(n_connections);
-        Ok(())
+        Ok(goes_back)
     }
 
     fn is_time_to_flush(&self) -> bool {
