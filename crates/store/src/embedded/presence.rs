@@ -59,7 +59,7 @@ pub(super) fn check_same(conn: &Connection, dir: &Path) -> Answer<()> {
 }
 
 pub(super) fn emptied(dir: &Path, identity: &Identity) -> Failure {
-    // A revision counts no commits: a restore begins far behind the last one.
+    // No number of commits: a restore adds 2^32 to it.
     let revision =
         identity.acknowledged.map_or(String::new(), |(revision, _)| format!(", its last revision {revision},"));
     let message = format!(

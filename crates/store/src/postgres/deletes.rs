@@ -24,7 +24,7 @@ use super::rows::{self, number, tenant_bytes};
 use super::scope::{each_once, in_scope};
 use super::session::Session;
 use super::transaction::{Turn, WriteTx};
-use super::{NODE_LOCKS, Settings, Shared, commits};
+use super::{NODE_IS_GONE, NODE_LOCKS, Settings, Shared, commits};
 use crate::embedded::codec;
 use crate::pace::Pace;
 
@@ -233,9 +233,7 @@ pub(super) async fn make_abandoned(shared: &Arc<Shared>, pace: &mut Pace) -> Ans
     let sql = format!(
         "SELECT {STEP_COLUMNS} FROM pending_deletes AS p
          WHERE NOT p.id = ANY($1) AND NOT EXISTS (SELECT 1 FROM deleted_tenants AS d WHERE d.tenant = p.tenant)
-         AND (p.node = $2 OR NOT EXISTS (SELECT 1 FROM pg_locks AS l WHERE l.locktype = 'advisory'
-           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-           AND l.objsubid = 2 AND l.classid::int8 = $3 AND l.objid::int8 = p.node AND l.granted))
+         AND (node = $2 OR {NODE_IS_GONE})
          ORDER BY p.id LIMIT $4"
     );
     let found =

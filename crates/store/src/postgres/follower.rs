@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use likeness_domain::ports::{Change, GalleryChange, VectorIndex};
@@ -127,28 +127,29 @@ impl Follower {
     /// Whether the index is filled, has been up to date since, and has reached within that time whatever was known to exist. While
     /// others write, every node is some milliseconds behind at most moments.
     pub(super) fn keeps_up(&self, within: Duration) -> bool {
-        let (is_lost, known) = (self.is_lost.load(Ordering::SeqCst), self.known.load(Ordering::SeqCst));
-        let at = self.position().revision.0;
-        let mut lag = self.lag.lock().unwrap_or_else(PoisonError::into_inner);
-        lag.see(is_lost, at, known, Instant::now());
+        let lag = self.see_lag();
         lag.has_been_level && lag.behind.is_none_or(|(_, since)| since.elapsed() <= within)
     }
 
     /// The index has to be filled anew.
     fn lose(&self) {
         self.is_lost.store(true, Ordering::SeqCst);
-        self.see_lag();
+        drop(self.see_lag());
     }
 
     /// Notes since when the index is behind, if it is.
-    fn see_lag(&self) {
-        self.keeps_up(Duration::MAX);
+    fn see_lag(&self) -> MutexGuard<'_, Lag> {
+        let (is_lost, known) = (self.is_lost.load(Ordering::SeqCst), self.known.load(Ordering::SeqCst));
+        let at = self.position().revision.0;
+        let mut lag = self.lag.lock().unwrap_or_else(PoisonError::into_inner);
+        lag.see(is_lost, at, known, Instant::now());
+        lag
     }
 
     /// Somebody has heard of that revision.
     pub(super) fn has_heard_of(&self, revision: u64) {
         if self.known.fetch_max(revision, Ordering::SeqCst) < revision {
-            self.see_lag();
+            drop(self.see_lag());
             self.wake.notify_one();
         }
     }
@@ -165,7 +166,7 @@ impl Follower {
         }
         drop(own);
         self.known.fetch_max(position.revision.0, Ordering::SeqCst);
-        self.see_lag();
+        drop(self.see_lag());
         self.wake.notify_one();
     }
 
@@ -271,7 +272,7 @@ impl Follower {
             return Err(error.into());
         }
         self.at.send_replace(position);
-        self.see_lag();
+        drop(self.see_lag());
         Ok(())
     }
 
@@ -360,7 +361,7 @@ impl Follower {
         self.own.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.known.fetch_max(position.revision.0, Ordering::SeqCst);
         self.is_lost.store(false, Ordering::SeqCst);
-        self.see_lag();
+        drop(self.see_lag());
         self.at.send_replace(position);
         let elapsed_ms = started.elapsed().as_millis() as u64;
         let how = if kept.is_some() { "index found its rows again" } else { "index filled from the database" };

@@ -16,7 +16,7 @@ use super::errors::{Answer, Failure};
 use super::face_sets::free_id;
 use super::rows::{self, number, tenant_bytes};
 use super::session::Session;
-use super::{NODE_LOCKS, PURGE_ROWS, PostgresStore, usage};
+use super::{NODE_IS_GONE, NODE_LOCKS, PURGE_ROWS, PostgresStore, usage};
 use crate::bounds;
 use crate::embedded::codec;
 
@@ -107,11 +107,6 @@ async fn insert(session: &Session, new_jobs: &[NewJob]) -> Answer<Vec<JobId>> {
 
 /// A job that was begun and is not done, `$1` being now.
 const BEGUN: &str = "expires_at IS NULL AND n_attempts > 0 AND due_at > $1";
-
-/// The server that has begun a job does not show that it is alive, `$3` being [`NODE_LOCKS`].
-const IS_GONE: &str = "NOT EXISTS (SELECT 1 FROM pg_locks AS l WHERE l.locktype = 'advisory'
-    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND l.objsubid = 2 AND l.classid::int8 = $3 AND l.objid::int8 = jobs.node AND l.granted)";
 
 async fn claim(
     session: &Session,
@@ -269,7 +264,7 @@ impl JobStore for PostgresStore {
         let node = self.node();
         self.write("take up jobs that were begun", move |session| {
             Box::pin(async move {
-                let sql = format!("UPDATE jobs SET due_at = $1 WHERE {BEGUN} AND (node = $2 OR {IS_GONE})");
+                let sql = format!("UPDATE jobs SET due_at = $1 WHERE {BEGUN} AND (node = $2 OR {NODE_IS_GONE})");
                 session.execute(&sql, &[&now.0, &node, &NODE_LOCKS]).await
             })
         })
@@ -281,8 +276,9 @@ impl JobStore for PostgresStore {
             let absent: Vec<i32> = self
                 .read("see whose jobs wait", move |session| {
                     Box::pin(async move {
-                        let sql =
-                            format!("SELECT DISTINCT jobs.node FROM jobs WHERE {BEGUN} AND node <> $2 AND {IS_GONE}");
+                        let sql = format!(
+                            "SELECT DISTINCT jobs.node FROM jobs WHERE {BEGUN} AND node <> $2 AND {NODE_IS_GONE}"
+                        );
                         let found = session.query(&sql, &[&now.0, &node, &NODE_LOCKS]).await?;
                         found.iter().map(|row| Ok(row.try_get(0)?)).collect::<Answer<Vec<i32>>>()
                     })
@@ -299,7 +295,8 @@ impl JobStore for PostgresStore {
             self.write("take over jobs of servers that are gone", move |session| {
                 let gone = gone.clone();
                 Box::pin(async move {
-                    let sql = format!("UPDATE jobs SET due_at = $1 WHERE {BEGUN} AND node = ANY($2) AND {IS_GONE}");
+                    let sql =
+                        format!("UPDATE jobs SET due_at = $1 WHERE {BEGUN} AND node = ANY($2) AND {NODE_IS_GONE}");
                     session.execute(&sql, &[&now.0, &gone, &NODE_LOCKS]).await
                 })
             })

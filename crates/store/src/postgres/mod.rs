@@ -78,6 +78,11 @@ pub use self::address::Address;
 /// First number of the advisory locks that show which servers are alive; the second is the server's.
 const NODE_LOCKS: i64 = 0x4c6b;
 
+/// The server with the number in the column `node` does not show that it is alive, `$3` being [`NODE_LOCKS`].
+const NODE_IS_GONE: &str = "NOT EXISTS (SELECT 1 FROM pg_locks AS l WHERE l.locktype = 'advisory'
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND l.objsubid = 2 AND l.classid::int8 = $3 AND l.objid::int8 = node AND l.granted)";
+
 /// Expired rows erased in one transaction.
 const PURGE_ROWS: i64 = 200;
 
