@@ -252,8 +252,17 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
             if operation.name != "search" {
                 form["required"] = json!(images);
             }
-            // The `not` of the JSON form, by which options exclude each other, is left out: schemathesis fails (4.32) where it
-            // stands beside a file. Their descriptions say it.
+            // The `not` of JSON bodies, by which options exclude each other, is left out: schemathesis fails (4.32) where it
+            // stands beside a file. Words say it.
+            let exclude = "at most one of `similarity_min`, `far` and `false_matches`";
+            match operation.name {
+                "search" => {
+                    let who = "exactly one of `image`, `face_id`, `person` and `template`";
+                    form["description"] = json!(format!("{who}; {exclude}"));
+                }
+                "search_picture" => form["description"] = json!(exclude),
+                _ => {}
+            }
             content["multipart/form-data"] = json!({"schema": form});
             if images == ["image"] {
                 let file = json!({"schema": {"type": "string", "format": "binary", "minLength": 1}});
