@@ -364,57 +364,83 @@ fn results_are_erased_when_their_time_is_over() {
     assert!(!is_stored());
 }
 
+/// A store that fails so many claims, and in which whoever has begun a job is gone.
+struct Failing(Arc<MemoryStore>, Mutex<u32>);
+impl JobStore for Failing {
+    fn enqueue(&self, jobs: Vec<NewJob>, waiting_max: u64) -> Pending<'_, Vec<JobId>> {
+        self.0.enqueue(jobs, waiting_max)
+    }
+    fn claim(
+        &self,
+        kind: &'static str,
+        now: TimestampMs,
+        until: TimestampMs,
+        served: Option<TenantId>,
+    ) -> Pending<'_, Option<Job>> {
+        let mut n_failures = self.1.lock().unwrap();
+        if *n_failures > 0 {
+            *n_failures -= 1;
+            return Box::pin(async { Err(Error::new(Kind::Overloaded, "the store is busy")) });
+        }
+        self.0.claim(kind, now, until, served)
+    }
+    fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
+        self.0.settle(id, outcome, follow_ups)
+    }
+    fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>> {
+        self.0.job(tenant, id, now)
+    }
+    fn jobs(&self, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Pending<'_, JobPage> {
+        self.0.jobs(tenant, from, limit, now)
+    }
+    fn cancel(
+        &self,
+        tenant: TenantId,
+        id: JobId,
+        unbegun: bool,
+        until: TimestampMs,
+        so_far: Bytes,
+    ) -> Pending<'_, Cancel> {
+        self.0.cancel(tenant, id, unbegun, until, so_far)
+    }
+    fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {
+        self.0.next_due(kind)
+    }
+    fn void_leases(&self, now: TimestampMs) -> Pending<'_, u64> {
+        self.0.void_leases(now)
+    }
+    fn take_over(&self, now: TimestampMs) -> Pending<'_, u64> {
+        self.0.void_leases(now)
+    }
+    fn forget(&self, now: TimestampMs) -> Pending<'_, u64> {
+        self.0.forget(now)
+    }
+}
+
+/// Workers rest for longer than that.
+#[test]
+fn a_job_that_was_taken_over_wakes_a_resting_worker() {
+    let desk = Desk::new();
+    let jobs = Jobs::new(Arc::new(Failing(desk.store.clone(), Mutex::new(0))), desk.clock.clone(), desk.clock.clone());
+    let script = Script::new("scan", &[]);
+    let failed = |error: &Error| panic!("{error}");
+    let workers: [Worker<'_>; 2] = [Box::pin(jobs.work(&script)), Box::pin(jobs.purge_in_time(&*desk.store, &failed))];
+    let mut tasks = TaskDriver::of(workers);
+    desk.enqueue(vec![job_due(1, 0)]);
+    // By another server, for ten minutes.
+    block_on(desk.store.claim("scan", TimestampMs(0), TimestampMs(600_000), None)).unwrap().unwrap();
+    tasks.run_until_stalled();
+    desk.advance(59_999);
+    tasks.run_until_stalled();
+    script.check(&[]);
+    desk.advance(1);
+    tasks.run_until_stalled();
+    script.check(&["run 1"]);
+}
+
 /// The store fails twice; the worker says so, rests, and goes on by itself.
 #[test]
 fn a_failing_store_does_not_end_a_worker() {
-    struct Failing(Arc<MemoryStore>, Mutex<u32>);
-    impl JobStore for Failing {
-        fn enqueue(&self, jobs: Vec<NewJob>, waiting_max: u64) -> Pending<'_, Vec<JobId>> {
-            self.0.enqueue(jobs, waiting_max)
-        }
-        fn claim(
-            &self,
-            kind: &'static str,
-            now: TimestampMs,
-            until: TimestampMs,
-            served: Option<TenantId>,
-        ) -> Pending<'_, Option<Job>> {
-            let mut n_failures = self.1.lock().unwrap();
-            if *n_failures > 0 {
-                *n_failures -= 1;
-                return Box::pin(async { Err(Error::new(Kind::Overloaded, "the store is busy")) });
-            }
-            self.0.claim(kind, now, until, served)
-        }
-        fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
-            self.0.settle(id, outcome, follow_ups)
-        }
-        fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>> {
-            self.0.job(tenant, id, now)
-        }
-        fn jobs(&self, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Pending<'_, JobPage> {
-            self.0.jobs(tenant, from, limit, now)
-        }
-        fn cancel(
-            &self,
-            tenant: TenantId,
-            id: JobId,
-            unbegun: bool,
-            until: TimestampMs,
-            so_far: Bytes,
-        ) -> Pending<'_, Cancel> {
-            self.0.cancel(tenant, id, unbegun, until, so_far)
-        }
-        fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {
-            self.0.next_due(kind)
-        }
-        fn void_leases(&self, now: TimestampMs) -> Pending<'_, u64> {
-            self.0.void_leases(now)
-        }
-        fn forget(&self, now: TimestampMs) -> Pending<'_, u64> {
-            self.0.forget(now)
-        }
-    }
     let desk = Desk::new();
     let jobs = Jobs::new(Arc::new(Failing(desk.store.clone(), Mutex::new(2))), desk.clock.clone(), desk.clock.clone());
     let script = Script::new("scan", &[]);

@@ -11,7 +11,7 @@ use likeness_store::postgres::{Address, Settings};
 
 use super::cable::{Cable, Mended};
 use super::nodes::{Node, looking_for, staff};
-use super::replication::until;
+use super::replication::{synchronous_pair, until};
 use super::server::{self, Server};
 
 /// Far more than the limits below add up to, far less than for ever.
@@ -128,11 +128,7 @@ fn a_commit_that_the_standby_may_lack_is_not_acknowledged() {
     if !server::is_installed() {
         return;
     }
-    let primary = Server::start();
-    let standby = primary.standby();
-    primary.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
-    primary.sql("postgres", "SELECT pg_reload_conf()");
-    until(&primary, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'", "1");
+    let (primary, standby) = synchronous_pair();
     let node = Node::at(primary.place(&primary.database()), SETTINGS);
     let set = runtime().block_on(async {
         let set = staff(&node).await.id;

@@ -20,7 +20,7 @@ use likeness_store::postgres::{Address, PostgresStore, Settings};
 
 use super::cable::{Cable, Mended};
 use super::nodes::{PATIENCE, runtime};
-use super::replication::until;
+use super::replication::{synchronous_pair, until};
 use super::server::{self, Server};
 use super::witness::{Ends, Peer, Witness, ask, ask_patiently, enrol, refusal, under_load, write_on};
 use crate::milvus::server as milvus_server;
@@ -435,11 +435,7 @@ fn a_promotion_loses_nothing_of_the_sets_in_milvus() {
         return;
     }
     let milvus = milvus_server::Server::start(Variety::Lite);
-    let primary = Server::start();
-    let standby = primary.standby();
-    primary.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
-    primary.sql("postgres", "SELECT pg_reload_conf()");
-    until(&primary, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'", "1");
+    let (primary, standby) = synchronous_pair();
     let (database, milvus_url) = (server::url(&[&primary, &standby], &primary.database()), milvus.url());
     let witness = Witness::default();
     let a = Here::filled(&database, &milvus_url, &witness);

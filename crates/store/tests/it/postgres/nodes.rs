@@ -15,6 +15,7 @@ use likeness_store::conformance::samples::*;
 use likeness_store::index::BruteForceIndex;
 use likeness_store::postgres::{Address, PostgresStore, Settings};
 
+use super::replication::until;
 use super::server::{self, Server};
 
 /// How long a database may need to be there again on a busy machine.
@@ -254,39 +255,39 @@ fn leases_end_with_their_server() {
     let server = server::shared();
     let database = server.database();
     let (a, b) = (Node::open(server, &database), Node::open(server, &database));
-    runtime().block_on(async {
-        let job = NewJob {
-            id: JobId::new(7).unwrap(),
-            tenant: ours(),
-            key: None,
-            kind: "scan",
-            payload: bytes::Bytes::from_static(b"work"),
-            due_at: TimestampMs(0),
-            created_at: TimestampMs(0),
-        };
-        a.store.enqueue(vec![job], 10).await.unwrap();
-        // The lock of its listening connection shows that a server is alive.
-        let alive = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted";
-        let until_alive = |n_servers: &str| {
-            let started = Instant::now();
-            while server.sql(&database, alive) != n_servers {
-                assert!(started.elapsed() < PATIENCE, "there are not {n_servers} servers");
-            }
-        };
-        until_alive("2");
-        let claimed = a.store.claim("scan", TimestampMs(1), TimestampMs(1_000_000), None).await.unwrap().unwrap();
-        assert_eq!(b.store.void_leases(TimestampMs(2)).await.unwrap(), 0, "A is alive");
-        let take_over = async || b.store.take_over(TimestampMs(2)).await.unwrap();
-        assert_eq!((take_over().await, take_over().await), (0, 0), "A is alive");
-        drop(a);
-        until_alive("1");
-        // It may have lost its connection only.
-        assert_eq!((take_over().await, take_over().await, take_over().await), (0, 1, 0), "A is gone");
-        let again = b.store.claim("scan", TimestampMs(2), TimestampMs(1_000_000), None).await.unwrap().unwrap();
-        assert_eq!((again.id, again.n_attempts), (claimed.id, 2));
-        assert_eq!((take_over().await, take_over().await), (0, 0), "B is at it");
-        assert_eq!(b.store.void_leases(TimestampMs(2)).await.unwrap(), 1, "B has been started anew");
-    });
+    runtime().block_on(leases_end_with(a, &b, server, &database));
+}
+
+/// The lease of `a` does, which is one of the two servers of the database.
+pub(super) async fn leases_end_with(a: Node, b: &Node, server: &Server, database: &str) {
+    let job = NewJob {
+        id: JobId::new(7).unwrap(),
+        tenant: ours(),
+        key: None,
+        kind: "scan",
+        payload: bytes::Bytes::from_static(b"work"),
+        due_at: TimestampMs(0),
+        created_at: TimestampMs(0),
+    };
+    a.store.enqueue(vec![job], 10).await.unwrap();
+    // The lock of its listening connection shows that a server is alive.
+    let n_alive = format!(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted
+         AND database = (SELECT oid FROM pg_database WHERE datname = '{database}')"
+    );
+    until(server, &n_alive, "2");
+    let claimed = a.store.claim("scan", TimestampMs(1), TimestampMs(1_000_000), None).await.unwrap().unwrap();
+    assert_eq!(b.store.void_leases(TimestampMs(2)).await.unwrap(), 0, "A is alive");
+    let take_over = async || b.store.take_over(TimestampMs(2)).await.unwrap();
+    assert_eq!((take_over().await, take_over().await), (0, 0), "A is alive");
+    drop(a);
+    until(server, &n_alive, "1");
+    // It may have lost its connection only.
+    assert_eq!((take_over().await, take_over().await, take_over().await), (0, 1, 0), "A is gone");
+    let again = b.store.claim("scan", TimestampMs(2), TimestampMs(1_000_000), None).await.unwrap().unwrap();
+    assert_eq!((again.id, again.n_attempts), (claimed.id, 2));
+    assert_eq!((take_over().await, take_over().await), (0, 0), "B is at it");
+    assert_eq!(b.store.void_leases(TimestampMs(2)).await.unwrap(), 1, "B has been started anew");
 }
 
 /// Killed in the middle of writes: what was acknowledged is there, and nothing that was refused. Meanwhile searches are

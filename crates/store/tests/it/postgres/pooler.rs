@@ -9,15 +9,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use likeness_domain::Kind;
-use likeness_domain::ports::{FaceScope, GalleryStore, JobStore, NewJob, VectorIndex};
-use likeness_domain::types::{FaceSetId, JobId, TimestampMs};
+use likeness_domain::ports::{FaceScope, GalleryStore, VectorIndex};
+use likeness_domain::types::FaceSetId;
 use likeness_store::conformance;
 use likeness_store::conformance::Opened;
 use likeness_store::conformance::samples::*;
 use likeness_store::index::BruteForceIndex;
 use likeness_store::postgres::{Address, PostgresStore, Settings};
 
-use super::nodes::{Node, PATIENCE, looking_for, runtime, staff};
+use super::nodes::{Node, PATIENCE, leases_end_with, looking_for, runtime, staff};
 use super::replication::until;
 use super::server::{self, Server};
 
@@ -162,28 +162,7 @@ fn leases_end_with_their_server_behind_a_pooler() {
     let (pooler, database) = (Pooler::start(server, ""), server.database());
     let (a, b) = (Node::at(pooler.place(&database), settings()), Node::at(pooler.place(&database), settings()));
     runtime().block_on(async {
-        let job = NewJob {
-            id: JobId::new(7).unwrap(),
-            tenant: ours(),
-            key: None,
-            kind: "scan",
-            payload: bytes::Bytes::from_static(b"work"),
-            due_at: TimestampMs(0),
-            created_at: TimestampMs(0),
-        };
-        a.store.enqueue(vec![job], 10).await.unwrap();
-        let n_alive = format!(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted
-             AND database = (SELECT oid FROM pg_database WHERE datname = '{database}')"
-        );
-        until(server, &n_alive, "2");
-        let claimed = a.store.claim("scan", TimestampMs(1), TimestampMs(1_000_000), None).await.unwrap().unwrap();
-        assert_eq!(b.store.void_leases(TimestampMs(2)).await.unwrap(), 0, "A is alive");
-        drop(a);
-        until(server, &n_alive, "1");
-        assert_eq!(b.store.void_leases(TimestampMs(2)).await.unwrap(), 1, "A is gone");
-        let again = b.store.claim("scan", TimestampMs(2), TimestampMs(1_000_000), None).await.unwrap().unwrap();
-        assert_eq!((again.id, again.n_attempts), (claimed.id, 2));
+        leases_end_with(a, &b, server, &database).await;
         // What holds B's lock keeps nothing from being cleared away.
         let held = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'
                     AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)";

@@ -24,6 +24,16 @@ pub(super) fn until(server: &Server, statement: &str, expected: &str) {
     }
 }
 
+/// A primary whose commits wait for a standby, and that standby.
+pub(super) fn synchronous_pair() -> (Server, Server) {
+    let primary = Server::start();
+    let standby = primary.standby();
+    primary.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+    primary.sql("postgres", "SELECT pg_reload_conf()");
+    until(&primary, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'", "1");
+    (primary, standby)
+}
+
 /// With synchronous replication a promotion in the middle of writes loses no acknowledged one, and needs nothing of us: calls
 /// under way go on with the new server.
 #[test]
@@ -31,11 +41,7 @@ fn a_promotion_loses_nothing_that_was_acknowledged() {
     if !server::is_installed() {
         return;
     }
-    let primary = Server::start();
-    let standby = primary.standby();
-    primary.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
-    primary.sql("postgres", "SELECT pg_reload_conf()");
-    until(&primary, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'", "1");
+    let (primary, standby) = synchronous_pair();
     let database = primary.database();
     let place = server::place(&[&primary, &standby], &database);
     let (node, other) = (Node::at(place.clone(), settings()), Node::at(place, settings()));
