@@ -103,7 +103,7 @@ impl Opened {
     /// The native API, for whoever owns the data folder. `server` is the one that is running, if
     /// one is.
     pub(crate) fn native_router(&self, server: Option<Arc<dyn ServerFacts>>) -> Router {
-        let authenticate = Arc::new(OwnerOfTheFolder::new(Arc::clone(&self.credentials)));
+        let authenticate = Arc::new(OwnerOfTheFolder::new(Arc::clone(&self.credentials), Arc::new(SystemIds)));
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(SystemIds));
         let sessions = native::Sessions::new(Arc::clone(&self.records), Arc::clone(&self.credentials), clock, ids);
         let native = Native {

@@ -3,7 +3,7 @@
 use clap::Args;
 use http::Method;
 use likeness_domain::Error;
-use likeness_domain::score::{Bound, Calibration, Interval, OperatingPoint};
+use likeness_domain::score::{Calibration, Interval, OperatingPoint};
 use likeness_domain::types::{PackId, Similarity};
 use likeness_vision::pack::{self, Home, Score};
 use likeness_wire::ADAPTERS;
@@ -210,7 +210,7 @@ fn row(calibration: &Calibration, similarity: Similarity, n_faces: Option<u64>) 
     });
     Row {
         far: found.rate,
-        far_bound: bound(found.bound),
+        far_bound: found.bound.into(),
         far_interval: found.interval.map(interval),
         similarity: similarity.get(),
         false_matches: matches.map(|matches| matches.expected),
@@ -218,14 +218,6 @@ fn row(calibration: &Calibration, similarity: Similarity, n_faces: Option<u64>) 
         tar: calibration.tar_at(similarity),
         tar_interval: calibration.tar_interval_at(similarity).map(interval),
         numbers: numbers.collect(),
-    }
-}
-
-fn bound(bound: Bound) -> dto::Bound {
-    match bound {
-        Bound::Measured => dto::Bound::Measured,
-        Bound::AtMost => dto::Bound::AtMost,
-        Bound::AtLeast => dto::Bound::AtLeast,
     }
 }
 

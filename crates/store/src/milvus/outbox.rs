@@ -81,7 +81,8 @@ impl Shared {
     pub(super) async fn step(&self) -> Result<bool> {
         let mut outbox = self.truth.load().await?;
         if self.go_back_if_in_doubt(&mut outbox).await? {
-            // Rows are gone for a moment while they are told again: this node's searches are overlaid from there on first.
+            // A row may be missing for a moment while it is told again, where Milvus replaces by deleting and inserting. So this
+            // node's searches are overlaid from there on first; other nodes' are when they have read the outbox.
             return Ok(true);
         }
         if self.client.is_new(self.settings.settling) {

@@ -1,7 +1,6 @@
 //! Who asks. How that is proved depends on the listener that took the request, so the router takes it as a parameter.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::header;
 use http::request::Parts;
@@ -13,7 +12,7 @@ use likeness_domain::{Error, Kind};
 use super::PREFIX;
 use super::errors::AUTHORIZATION;
 use super::sessions::{self, SessionOf, Sessions, bearer};
-use crate::http::request_id::{self, RequestId};
+use crate::http::request_id;
 
 /// The header that names the tenant where reaching the listener is the proof.
 pub const TENANT_HEADER: &str = "x-likeness-tenant";
@@ -35,22 +34,18 @@ fn is_operators(path: &str) -> bool {
 /// operation is an operator's.
 pub struct OwnerOfTheFolder {
     credentials: Arc<dyn CredentialStore>,
-    n_requests: AtomicU64,
+    ids: Arc<dyn IdSource>,
 }
 
 impl OwnerOfTheFolder {
-    /// Looks tenants up in `credentials`.
-    pub fn new(credentials: Arc<dyn CredentialStore>) -> Self {
-        Self { credentials, n_requests: AtomicU64::new(0) }
+    /// Looks tenants up in `credentials`; `ids` is for requests that have no id yet.
+    pub fn new(credentials: Arc<dyn CredentialStore>, ids: Arc<dyn IdSource>) -> Self {
+        Self { credentials, ids }
     }
 
-    /// `local-` says in the record how the request came; what follows is what the log and the answer call it, or a number where
-    /// there is no listener.
+    /// `local-` says in the record how the request came; what follows is what the log and the answer call it.
     fn request_id(&self, head: &Parts) -> String {
-        match head.extensions.get::<RequestId>() {
-            Some(RequestId(id)) => format!("local-{id}"),
-            None => format!("local-{}", self.n_requests.fetch_add(1, Ordering::Relaxed)),
-        }
+        format!("local-{}", request_id::of(&head.extensions, &*self.ids))
     }
 }
 

@@ -714,14 +714,16 @@ fn interval(interval: Interval) -> dto::Interval {
 }
 
 pub(super) fn rate(rate: &FalseAcceptRate) -> dto::FalseAcceptRate {
-    dto::FalseAcceptRate {
-        far: rate.rate,
-        far_interval: rate.interval.map(interval),
-        far_bound: match rate.bound {
-            Bound::Measured => dto::Bound::Measured,
-            Bound::AtMost => dto::Bound::AtMost,
-            Bound::AtLeast => dto::Bound::AtLeast,
-        },
+    dto::FalseAcceptRate { far: rate.rate, far_interval: rate.interval.map(interval), far_bound: rate.bound.into() }
+}
+
+impl From<Bound> for dto::Bound {
+    fn from(bound: Bound) -> Self {
+        match bound {
+            Bound::Measured => Self::Measured,
+            Bound::AtMost => Self::AtMost,
+            Bound::AtLeast => Self::AtLeast,
+        }
     }
 }
 

@@ -47,7 +47,7 @@ impl Fixture {
         let wire = bed.wire(crate::Settings::default());
         let native = Native {
             library: wire.library,
-            authenticate: Arc::new(OwnerOfTheFolder::new(bed.store.clone())),
+            authenticate: Arc::new(OwnerOfTheFolder::new(bed.store.clone(), wire.ids.clone())),
             sessions: Arc::new(Sessions::new(wire.records.clone(), wire.credentials, wire.clock, wire.ids)),
             records: wire.records,
             archives: wire.archives,
