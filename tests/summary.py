@@ -45,14 +45,23 @@ def cargo_test(path):
             yield ("failed" if outcome == "FAILED" else "skipped"), name, "ignored"
 
 
+def minutes(path):
+    """How long a test run took, of a JUnit file."""
+    root = xml.etree.ElementTree.parse(path).getroot()
+    runs = [root] if root.get("time") else root.iter("testsuite")
+    return sum(float(run.get("time", 0)) for run in runs) / 60
+
+
 def main(folder):
     counts = {}
+    took = {}
     reasons = collections.Counter()
     for path in sorted(folder.iterdir()):
         read = {".xml": junit, ".txt": cargo_test}.get(path.suffix)
         if read is None:
             continue
         of_run = counts[path.stem] = collections.Counter()
+        took[path.stem] = f"{minutes(path):8.1f}" if read is junit else ""
         for outcome, name, reason in read(path):
             of_run[outcome] += 1
             if outcome == "failed":
@@ -60,9 +69,10 @@ def main(folder):
             elif outcome == "skipped":
                 reasons[path.stem, reason] += 1
     total = sum(counts.values(), collections.Counter())
-    print(f"{'':20} {'passed':>7} {'skipped':>8} {'failed':>7}")
+    print(f"{'':20} {'passed':>7} {'skipped':>8} {'failed':>7} {'minutes':>8}")
     for name, of_run in [*counts.items(), ("together", total)]:
-        print(f"{name:20} {of_run['passed']:7} {of_run['skipped']:8} {of_run['failed']:7}")
+        line = f"{name:20} {of_run['passed']:7} {of_run['skipped']:8} {of_run['failed']:7} {took.get(name, '')}"
+        print(line.rstrip())
     for (name, reason), count in sorted(reasons.items()):
         print(f"skipped: {count} of {name}: {reason}")
     return 1 if total["failed"] or not total["passed"] else 0

@@ -150,10 +150,16 @@ impl Library {
                 store = open(&dir).unwrap();
             } else {
                 delete(&store, 4).await;
+            }
+            // The store may clean its log once more at any time, but not while somebody reads a state of before it.
+            let reader = rusqlite::Connection::open(dir.join(DATABASE_FILE)).unwrap();
+            reader.execute_batch("BEGIN; SELECT revision FROM store").unwrap();
+            if !is_restarted {
                 add(&store, set, 4).await;
             }
             add(&store, set, 5).await;
             copy_folder(&dir, &scratch.path().join("killed"));
+            drop(reader);
             add(&store, set, 6).await;
             set
         });
