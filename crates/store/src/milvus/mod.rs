@@ -15,6 +15,8 @@
 //! connection the outbox begins from there once more: searches are overlaid from there, too, until it has caught up. A Milvus
 //! whose files are older than that, as those of a copy that was put back, shows it by its *mark*, a row in each collection with
 //! the revision up to which it was told to write: its face sets are copied anew.
+//! Both are counted in the outbox before Milvus is told anything ([`truth::Outbox::n_taken_back`]): rows may be missing in it for
+//! a moment from then on, and a search whose node had not heard of it is made again.
 //!
 //! **Reads.** Milvus is asked for what it had at the position ([`truth::Outbox::seen`], its own clock), so no search waits
 //! for its clock to move on. Later changes come from the tail, row by row and exactly; a node whose tail does not reach back

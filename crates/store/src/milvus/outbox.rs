@@ -81,8 +81,8 @@ impl Shared {
     pub(super) async fn step(&self) -> Result<bool> {
         let mut outbox = self.truth.load().await?;
         if self.go_back_if_in_doubt(&mut outbox).await? {
-            // A row may be missing for a moment while it is told again, where Milvus replaces by deleting and inserting. So this
-            // node's searches are overlaid from there on first; other nodes' are when they have read the outbox.
+            // A row may be missing for a moment while it is told again, where Milvus replaces by deleting and inserting. This
+            // node's searches are overlaid from there on first; other nodes' begin again when they notice.
             return Ok(true);
         }
         if self.client.is_new(self.settings.settling) {
@@ -132,10 +132,17 @@ impl Shared {
         }
         if goes_back {
             tracing::info!(revision = outbox.position.revision.0, "Milvus is told once more what it may have lost");
-            self.truth.save(outbox.clone()).await?;
+            self.take_back(outbox).await?;
         }
         self.flushes().n_connections = Some(n_connections);
         Ok(goes_back)
+    }
+
+    /// Keeps an outbox that says of less than before that Milvus has it, before Milvus is told anything: whoever searches with
+    /// the one before notices it ([`super::search`]).
+    async fn take_back(&self, outbox: &mut Outbox) -> Result<()> {
+        outbox.n_taken_back += 1;
+        self.truth.save(outbox.clone()).await
     }
 
     fn is_time_to_flush(&self) -> bool {
@@ -200,7 +207,7 @@ impl Shared {
                 begin_anew(set);
             }
         }
-        self.truth.save(outbox.clone()).await?;
+        self.take_back(outbox).await?;
         outbox.rebuilds.clear();
         Ok(true)
     }
@@ -249,7 +256,7 @@ impl Shared {
             has_changed = true;
         }
         if has_changed {
-            self.truth.save(outbox.clone()).await?;
+            self.take_back(outbox).await?;
         }
         Ok(has_changed)
     }
@@ -261,7 +268,7 @@ impl Shared {
                 tracing::error!("commits were compacted before Milvus had them, its face sets are filled anew");
                 outbox.sets.values_mut().for_each(begin_anew);
                 (outbox.position, outbox.flushed) = (newest, newest);
-                self.truth.save(outbox.clone()).await?;
+                self.take_back(outbox).await?;
                 return Ok(true);
             }
             LogPage::Commits { reached, .. } if reached == outbox.position => return Ok(false),
@@ -389,7 +396,7 @@ impl Shared {
             has_changed = true;
         }
         if has_changed {
-            self.truth.save(outbox.clone()).await?;
+            self.take_back(outbox).await?;
         }
         // One that was made meanwhile is to another process, perhaps.
         if self.client.n_connections() == n_connections {

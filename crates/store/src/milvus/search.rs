@@ -12,7 +12,7 @@ use super::Shared;
 use super::client::ROWS_MAX;
 use super::expression::{expression, face_of};
 use super::outbox::collection_of;
-use super::truth::{LogPage, Outbox, Position, RowPage, Stage, Touched};
+use super::truth::{LogPage, Meanwhile, Outbox, Position, RowPage, Stage, Touched};
 use crate::index::{Best, Ranked};
 
 /// Candidates that a search asks for besides twice as many as hits are wanted: for those that are gone by now, and for rows
@@ -29,8 +29,8 @@ const SCAN_ROWS: usize = 4096;
 const LOG_PAGES_MAX: usize = 16;
 const LOG_COMMITS: usize = 512;
 
-/// Times that a search is made because another connection to Milvus was made meanwhile.
-const CONNECTIONS_MAX: usize = 4;
+/// Times that a search is made because Milvus may have less by then than it counted on.
+const TRIES_MAX: usize = 4;
 
 /// How much an inner product may differ from our similarity: both are sums of products of f32, in another order.
 const ROUNDING: f32 = 1e-4;
@@ -56,6 +56,18 @@ fn offer(best: &mut Best, question: &GallerySearch, row: &GalleryEntry) {
     best.offer(Ranked { similarity, sequence: row.sequence, face: row.face, person: row.person });
 }
 
+/// Faces of the set that these commits touched.
+fn touched_in(face_set: FaceSetId, log: LogPage) -> impl Iterator<Item = FaceId> {
+    let touched = match log {
+        LogPage::Commits { touched, .. } => touched,
+        LogPage::Lost { .. } => Vec::new(),
+    };
+    touched.into_iter().filter_map(move |(_, touched)| match touched {
+        Touched::Face(set, face) if set == face_set => Some(face),
+        _ => None,
+    })
+}
+
 /// What this node knows of a set, at one moment.
 struct Overlay {
     /// What Milvus was told.
@@ -70,15 +82,16 @@ struct Overlay {
 
 impl Shared {
     pub(super) async fn search(&self, question: GallerySearch) -> Result<Vec<Hit>> {
-        for _ in 0..CONNECTIONS_MAX {
+        for _ in 0..TRIES_MAX {
             if let Some(hits) = self.search_once(&question).await? {
                 return Ok(hits);
             }
         }
-        Err(refused("the connection to Milvus does not last"))
+        Err(refused("what Milvus has changes too often, or the connection to it does not last"))
     }
 
-    /// `None` where another connection to Milvus was made meanwhile.
+    /// `None` where Milvus may have less by now than was known of it: another connection was made meanwhile, or the node that
+    /// writes to it has taken something back.
     async fn search_once(&self, question: &GallerySearch) -> Result<Option<Vec<Hit>>> {
         if self.inner.revision().is_none() {
             return Err(refused("the index is being filled"));
@@ -142,8 +155,15 @@ impl Shared {
                 // It may be another process, which has less than the overlay counts on.
                 return Ok(None);
             }
-            // A row that is being written anew is not in Milvus for a moment; the commit it comes from is in the record.
-            faces.extend(self.touched_since(face_set, at).await?);
+            let position = Position { revision: at, checksum: 0 };
+            let Meanwhile { log, n_taken_back } = self.truth.meanwhile(position, LOG_COMMITS).await?;
+            if n_taken_back != outbox.n_taken_back {
+                self.refresh().await?;
+                return Ok(None);
+            }
+            // A row that is being written anew is not in Milvus for a moment; the commit it comes from is in the record, of which
+            // one page is enough.
+            faces.extend(touched_in(face_set, log));
             let faces: Vec<FaceId> = faces.into_iter().filter(|face| !changed.contains(face)).collect();
             let mut best = fresh();
             for faces in faces.chunks(LOOK_UP_ROWS) {
@@ -165,19 +185,6 @@ impl Shared {
             }
             n_candidates = (n_candidates * 4).min(ROWS_MAX);
         }
-    }
-
-    /// Faces of the set that commits touched after the one that this node has applied; as many as one page tells.
-    async fn touched_since(&self, face_set: FaceSetId, at: Revision) -> Result<Vec<FaceId>> {
-        let position = Position { revision: at, checksum: 0 };
-        let LogPage::Commits { touched, .. } = self.truth.log(position, LOG_COMMITS).await? else {
-            return Ok(Vec::new());
-        };
-        let face = |(_, touched)| match touched {
-            Touched::Face(set, face) if set == face_set => Some(face),
-            _ => None,
-        };
-        Ok(touched.into_iter().filter_map(face).collect())
     }
 
     /// What is to be laid over Milvus' answer.

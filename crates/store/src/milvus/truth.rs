@@ -59,6 +59,9 @@ pub struct Outbox {
     pub position: Position,
     /// Everything up to this commit is in Milvus' files as well: what it has confirmed since may be lost with its process.
     pub flushed: Position,
+    /// How often it was taken back that Milvus has something: a position that went back, a set that is copied anew. Rows may be
+    /// missing in Milvus from then on that an earlier outbox says are there.
+    pub n_taken_back: u64,
     /// When it was, by Milvus' clock: a search that sees everything up to then sees it. 0 if Milvus gave no time.
     pub seen: u64,
     /// The sets that it is about.
@@ -108,6 +111,15 @@ pub enum LogPage {
     },
 }
 
+/// What happened while a search was under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meanwhile {
+    /// Commits after the one that it knew of.
+    pub log: LogPage,
+    /// [`Outbox::n_taken_back`] as it was saved last.
+    pub n_taken_back: u64,
+}
+
 /// Some rows of a set, in order of enrolment.
 #[derive(Debug, Clone, Default)]
 pub struct RowPage {
@@ -135,6 +147,9 @@ pub trait Truth: Send + Sync {
 
     /// Up to `limit` commits after a position.
     fn log(&self, after: Position, limit: usize) -> Pending<'_, LogPage>;
+
+    /// Up to `limit` commits after a position, and how often the outbox was taken back until they were read.
+    fn meanwhile(&self, after: Position, limit: usize) -> Pending<'_, Meanwhile>;
 
     /// What was saved last; at first an outbox with a new name, at the last commit, without sets.
     fn load(&self) -> Pending<'_, Outbox>;

@@ -17,7 +17,9 @@ use super::rows::{self, SET_COLUMNS};
 use super::session::{Database, Session};
 use super::transaction::Step;
 use super::{Abandoned, commits};
-use crate::milvus::truth::{LargeSet, LogPage, Outbox, OutboxSet, Place, Position, RowPage, Stage, Touched, Truth};
+use crate::milvus::truth::{
+    LargeSet, LogPage, Meanwhile, Outbox, OutboxSet, Place, Position, RowPage, Stage, Touched, Truth,
+};
 
 /// Number of the advisory lock of the server that writes to Milvus: "Milvus" as bytes.
 const LEAD_LOCK: i64 = 0x4d69_6c76_7573;
@@ -42,7 +44,13 @@ const TABLES: &str = "
     );
     CREATE TABLE IF NOT EXISTS milvus_rebuilds (face_set int8 PRIMARY KEY);
     CREATE TABLE IF NOT EXISTS milvus_choices (face_set int8 PRIMARY KEY, place text COLLATE \"C\" NOT NULL);
-    ALTER TABLE milvus_outbox ADD COLUMN IF NOT EXISTS flushed int8, ADD COLUMN IF NOT EXISTS flushed_checksum int8;
+    DO $$ BEGIN
+        -- Not at every start: it waits for every search under way, also of a server that hangs, and later ones wait for it.
+        IF NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = 'milvus_outbox'::regclass AND attname = 'n_taken_back') THEN
+            ALTER TABLE milvus_outbox ADD COLUMN IF NOT EXISTS flushed int8, ADD COLUMN IF NOT EXISTS flushed_checksum int8,
+                ADD COLUMN n_taken_back int8 NOT NULL DEFAULT 0; -- how often Milvus turned out to have less
+        END IF;
+    END $$;
     INSERT INTO milvus_outbox (id, name, revision, checksum, seen) SELECT 1, substr(md5(random()::text || clock_timestamp()::text), 1, 10), revision, 0, 0 FROM store
         ON CONFLICT DO NOTHING;";
 
@@ -143,9 +151,11 @@ impl MilvusTruth {
         }
         let seen = outbox.seen.cast_signed();
         let sql =
-            "UPDATE milvus_outbox SET revision = $1, checksum = $2, seen = $3, flushed = $4, flushed_checksum = $5";
+            "UPDATE milvus_outbox SET revision = $1, checksum = $2, seen = $3, flushed = $4, flushed_checksum = $5,
+                                            n_taken_back = $6";
         let [at, flushed] = [outbox.position, outbox.flushed].map(|at| (rows::number(at.revision.0), at.checksum));
-        client.execute(sql, &[&at.0, &at.1, &seen, &flushed.0, &flushed.1]).await?;
+        let n_taken_back = rows::number(outbox.n_taken_back);
+        client.execute(sql, &[&at.0, &at.1, &seen, &flushed.0, &flushed.1, &n_taken_back]).await?;
         client.execute("DELETE FROM milvus_sets", &[]).await?;
         for (face_set, set) in &outbox.sets {
             let sql = "INSERT INTO milvus_sets (face_set, pack, n_numbers, stage, next) VALUES ($1, $2, $3, $4, $5)";
@@ -176,11 +186,15 @@ pub(super) async fn distrust(session: &Session) -> Answer<()> {
 }
 
 async fn load(session: &Session) -> Answer<Outbox> {
-    let row = session.one("SELECT name, revision, checksum, seen, coalesce(flushed, revision), coalesce(flushed_checksum, checksum) FROM milvus_outbox", &[]).await?;
+    let sql =
+        "SELECT name, revision, checksum, seen, coalesce(flushed, revision), coalesce(flushed_checksum, checksum),
+                      n_taken_back FROM milvus_outbox";
+    let row = session.one(sql, &[]).await?;
     let position = Position { revision: Revision(rows::whole(&row, 1)?), checksum: row.try_get(2)? };
     let flushed = Position { revision: Revision(rows::whole(&row, 4)?), checksum: row.try_get(5)? };
     let seen = rows::whole(&row, 3)?;
-    let mut outbox = Outbox { name: row.try_get(0)?, position, flushed, seen, ..Outbox::default() };
+    let n_taken_back = rows::whole(&row, 6)?;
+    let mut outbox = Outbox { name: row.try_get(0)?, position, flushed, n_taken_back, seen, ..Outbox::default() };
     let sql = "SELECT face_set, pack, n_numbers, stage, next FROM milvus_sets";
     for row in session.query(sql, &[]).await? {
         let (pack, word): (&str, &str) = (row.try_get(1)?, row.try_get(3)?);
@@ -314,6 +328,19 @@ impl Truth for MilvusTruth {
         Box::pin(
             async move { self.read("read the commits", |session| Box::pin(log(session, after, limit as i64))).await },
         )
+    }
+
+    fn meanwhile(&self, after: Position, limit: usize) -> Pending<'_, Meanwhile> {
+        Box::pin(async move {
+            self.read("read the commits", |session| {
+                Box::pin(async move {
+                    let row = session.one("SELECT n_taken_back FROM milvus_outbox", &[]).await?;
+                    let n_taken_back = rows::whole(&row, 0)?;
+                    Ok(Meanwhile { log: log(session, after, limit as i64).await?, n_taken_back })
+                })
+            })
+            .await
+        })
     }
 
     fn load(&self) -> Pending<'_, Outbox> {

@@ -214,6 +214,58 @@ fn what_milvus_loses_it_is_told_once_more() {
     }
 }
 
+/// Whoever begins to write to Milvus tells it once more what it may have lost, and may delete rows before inserting them: a
+/// node that searches meanwhile, and has not heard of that, misses none of them.
+#[test]
+fn rows_that_are_told_once_more_are_not_missed_by_another_node() {
+    if !server::is_installed() {
+        return;
+    }
+    let mut node = Node::new(Variety::Lite);
+    node.flush_every = Duration::from_secs(3600);
+    node.start_again();
+    let changed = (1..40).map(|number| node.put(number)).collect();
+    node.commit(changed);
+    node.settle();
+    node.check();
+    let before = node.truth.position();
+    let next = Node::index(&node.server, &node.truth, &node.runtime, node.flush_every);
+    assert!(node.runtime.block_on(next.step()).unwrap());
+    assert!(node.truth.position() < before, "it begins with what is in Milvus' files");
+    // Killed after it has deleted the rows.
+    node.truth.hides_rows.store(true, Ordering::SeqCst);
+    node.truth.fails_to_save.store(true, Ordering::SeqCst);
+    assert!(node.runtime.block_on(next.step()).is_err());
+    node.truth.hides_rows.store(false, Ordering::SeqCst);
+    node.check();
+    let found = node.runtime.block_on(node.index.compare(set(SET))).unwrap();
+    assert!(found.n_milvus < found.n_truth, "Milvus has them no longer: {found:?}");
+    node.truth.fails_to_save.store(false, Ordering::SeqCst);
+    node.settle();
+    node.check();
+    node.check_same();
+}
+
+/// A node that searches in a set does not have to have heard that it is copied anew.
+#[test]
+fn a_set_that_is_copied_anew_is_not_searched_half_by_another_node() {
+    if !server::is_installed() {
+        return;
+    }
+    let node = Node::new(Variety::Lite);
+    let next = Node::index(&node.server, &node.truth, &node.runtime, node.flush_every);
+    node.runtime.block_on(async {
+        while next.step().await.unwrap() {}
+        next.rebuild(set(SET)).await.unwrap();
+        // It notes that first, and empties the set then.
+        assert!(next.step().await.unwrap());
+    });
+    assert_eq!(node.search(SET).expect_err("the set is being copied").kind(), Kind::Overloaded);
+    node.settle();
+    node.check();
+    node.check_same();
+}
+
 /// As when somebody restores its volume: it is in order, and lacks what it had confirmed and written to its files since.
 #[test]
 fn a_milvus_that_is_put_back_to_an_older_state_is_told_all_once_more() {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use likeness_domain::ports::{GalleryChange, GalleryEntry, Pending};
 use likeness_domain::types::{FaceId, FaceSetId, PackId, Revision};
 use likeness_domain::{Error, Kind, Result};
-use likeness_store::milvus::truth::{LargeSet, LogPage, Outbox, Place, Position, RowPage, Touched, Truth};
+use likeness_store::milvus::truth::{LargeSet, LogPage, Meanwhile, Outbox, Place, Position, RowPage, Touched, Truth};
 
 #[derive(Default)]
 struct Kept {
@@ -27,6 +27,8 @@ pub(crate) struct MemoryTruth {
     kept: Mutex<Kept>,
     /// Saving fails, as if the node had been killed before it.
     pub(crate) fails_to_save: AtomicBool,
+    /// No face is there, for whoever looks up faces.
+    pub(crate) hides_rows: AtomicBool,
     /// Committed when the next page of rows was read.
     pub(crate) after_page: Mutex<Option<Vec<GalleryChange>>>,
 }
@@ -108,7 +110,9 @@ impl Truth for MemoryTruth {
 
     fn rows(&self, face_set: FaceSetId, faces: Vec<FaceId>) -> Pending<'_, Vec<GalleryEntry>> {
         let kept = self.kept.lock().unwrap();
-        let Some((_, rows)) = kept.sets.get(&face_set) else { return ready(Vec::new()) };
+        let Some((_, rows)) = kept.sets.get(&face_set).filter(|_| !self.hides_rows.load(Ordering::SeqCst)) else {
+            return ready(Vec::new());
+        };
         let place = |face| kept.places.get(&(face_set, face));
         ready(faces.into_iter().filter_map(|face| rows.get(place(face)?).cloned()).collect())
     }
@@ -141,6 +145,11 @@ impl Truth for MemoryTruth {
             reached: Position { revision: reached, checksum: 0 },
             has_more: reached < kept.newest,
         })
+    }
+
+    fn meanwhile(&self, after: Position, limit: usize) -> Pending<'_, Meanwhile> {
+        let n_taken_back = self.kept.lock().unwrap().outbox.as_ref().map_or(0, |outbox| outbox.n_taken_back);
+        Box::pin(async move { Ok(Meanwhile { log: self.log(after, limit).await?, n_taken_back }) })
     }
 
     fn load(&self) -> Pending<'_, Outbox> {
