@@ -20,7 +20,7 @@ PYTHON = pathlib.Path(os.environ.get("LIKENESS_TEST_MILVUS", ROOT / ".venvs" / "
 PROGRAM = ROOT / "crates" / "store" / "tests" / "it" / "milvus" / "serve.py"
 
 WATCHDOG = """trap '' INT HUP TERM
-unshare -rn --pid --fork --kill-child=KILL "$1" "$2" lite "$3/data" "$3/socket" 2>"$3/log" </dev/null & running=$!
+unshare -rn --pid --mount-proc --fork --kill-child=KILL "$1" "$2" lite "$3/data" "$3/socket" 2>"$3/log" </dev/null & running=$!
 read -r word; kill -KILL $running; wait; rm -rf "$3"
 """
 

@@ -27,7 +27,7 @@ fn python() -> PathBuf {
 /// Whether a Milvus can be started here; where not, says that a test is skipped.
 pub(crate) fn is_installed() -> bool {
     let has_namespaces = Command::new("unshare")
-        .args(["-rn", "true"])
+        .args(["-rn", "--pid", "--mount-proc", "--fork", "true"])
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
@@ -35,7 +35,7 @@ pub(crate) fn is_installed() -> bool {
     if !is_there {
         eprintln!(
             "skipped: no Milvus is installed in .venvs/milvus (tests/run makes it; {VARIABLE} names another place), or \
-             network namespaces cannot be made here"
+             namespaces of the network and of processes cannot be made here"
         );
     }
     is_there
@@ -128,8 +128,9 @@ impl Server {
             let _ = std::os::unix::fs::symlink(&kept, data.join("bin"));
         }
         let _ = std::fs::remove_file(self.socket());
+        // With the /proc of its processes: a Milvus that does not find itself there loads no index.
         let script = r#"trap '' INT HUP TERM
-            unshare -rn --pid --fork --kill-child=KILL "$1" "$2" "$3" "$4" "$5" 2>"$6/log" </dev/null & running=$!
+            unshare -rn --pid --mount-proc --fork --kill-child=KILL "$1" "$2" "$3" "$4" "$5" 2>"$6/log" </dev/null & running=$!
             word=; read -r word; kill -KILL $running; wait; [ "$word" = keep ] || rm -rf "$6""#;
         let mut watchdog = Command::new("sh");
         watchdog.args(["-c", script, "sh"]).arg(python());

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use likeness_store::postgres::Address;
 
@@ -281,6 +282,27 @@ impl Server {
 
     /// Runs statements and returns what they print, a line per row.
     pub(crate) fn sql(&self, database: &str, statements: &str) -> String {
+        let output = self.psql(database, statements).output();
+        checked(statements, output.expect("psql runs")).trim().to_owned()
+    }
+
+    /// Somebody who has read a table in a transaction that does not end until `act` is over.
+    pub(crate) fn while_somebody_reads<T>(&self, database: &str, table: &str, act: impl FnOnce() -> T) -> T {
+        let statements = format!("BEGIN; SELECT count(*) FROM {table}; SELECT pg_sleep(3600)");
+        let mut reader =
+            self.psql(database, &statements).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("psql runs");
+        let asleep = format!("FROM pg_stat_activity WHERE datname = '{database}' AND wait_event = 'PgSleep'");
+        let started = Instant::now();
+        while self.sql("postgres", &format!("SELECT count(*) {asleep}")) == "0" {
+            assert!(started.elapsed() < Duration::from_secs(60), "it reads");
+        }
+        let answer = act();
+        self.sql("postgres", &format!("SELECT pg_terminate_backend(pid) {asleep}"));
+        reader.wait().expect("psql ends");
+        answer
+    }
+
+    fn psql(&self, database: &str, statements: &str) -> Command {
         let mut psql = self.program("psql");
         psql.args([
             "-X",
@@ -297,7 +319,7 @@ impl Server {
             statements,
         ]);
         psql.arg("-h").arg(&self.dir);
-        checked(statements, psql.output().expect("psql runs")).trim().to_owned()
+        psql
     }
 
     /// Where everything of it is, its socket too.
