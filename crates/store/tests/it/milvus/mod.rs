@@ -272,7 +272,7 @@ impl Large {
     /// Faces of a person.
     const OF_PERSON: u64 = 4;
     /// What the tests bear with.
-    const RECALL_MIN: f64 = 0.95;
+    const RECALL_MIN: f64 = 0.98;
 
     async fn add(&mut self, n_faces: u64) {
         let until = self.rows.len() as u64 + n_faces;
@@ -326,7 +326,9 @@ fn recall() {
     let (server, runtime) = (Server::start(Variety::Standalone), runtime());
     let truth = Arc::new(MemoryTruth::default());
     let inner = Arc::new(BruteForceIndex::new());
-    let index = MilvusIndex::new(inner, Arc::clone(&truth) as _, settings(&server, 1), runtime.handle().clone());
+    // On a busy machine Milvus may take its time with the last rows: those are compared one by one then.
+    let settings = Settings { graph_wait_max: Duration::from_secs(180), ..settings(&server, 1) };
+    let index = MilvusIndex::new(inner, Arc::clone(&truth) as _, settings, runtime.handle().clone());
     let mut large = Large { truth, index: Arc::new(index), chance: Chance(1), rows: Vec::new() };
     runtime.block_on(async {
         large.add(n_faces).await;
