@@ -3,6 +3,7 @@
 //! It ends with the test's process, however that ends: a shell waits for the end of its input, which the test holds open.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -213,7 +214,6 @@ impl Server {
     }
 
     fn configure(&self, settings: &str) {
-        use std::io::Write;
         let path = self.data().join("postgresql.conf");
         let mut file = fs::OpenOptions::new().append(true).open(path).expect("the configuration can be written");
         // The machine does not crash in a test, so nothing needs to reach the disk; for measurements others may be wanted.
@@ -282,42 +282,32 @@ impl Server {
 
     /// Runs statements and returns what they print, a line per row.
     pub(crate) fn sql(&self, database: &str, statements: &str) -> String {
-        let output = self.psql(database, statements).output();
+        let output = self.psql(database).args(["-c", statements]).output();
         checked(statements, output.expect("psql runs")).trim().to_owned()
     }
 
     /// Somebody who has read a table in a transaction that does not end until `act` is over.
     pub(crate) fn while_somebody_reads<T>(&self, database: &str, table: &str, act: impl FnOnce() -> T) -> T {
-        let statements = format!("BEGIN; SELECT count(*) FROM {table}; SELECT pg_sleep(3600)");
-        let mut reader =
-            self.psql(database, &statements).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("psql runs");
-        let asleep = format!("FROM pg_stat_activity WHERE datname = '{database}' AND wait_event = 'PgSleep'");
+        let mut psql = self.psql(database);
+        psql.env("PGAPPNAME", "reader").stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut reader = psql.spawn().expect("psql runs");
+        let mut said = reader.stdin.take().expect("it is piped");
+        writeln!(said, "BEGIN; SELECT count(*) FROM {table};").expect("psql reads");
+        let has_read = "SELECT count(*) FROM pg_stat_activity
+                        WHERE application_name = 'reader' AND state = 'idle in transaction'";
         let started = Instant::now();
-        while self.sql("postgres", &format!("SELECT count(*) {asleep}")) == "0" {
+        while self.sql(database, has_read) == "0" {
             assert!(started.elapsed() < Duration::from_secs(60), "it reads");
         }
         let answer = act();
-        self.sql("postgres", &format!("SELECT pg_terminate_backend(pid) {asleep}"));
+        drop(said);
         reader.wait().expect("psql ends");
         answer
     }
 
-    fn psql(&self, database: &str, statements: &str) -> Command {
+    fn psql(&self, database: &str) -> Command {
         let mut psql = self.program("psql");
-        psql.args([
-            "-X",
-            "-q",
-            "-A",
-            "-t",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-U",
-            "likeness",
-            "-d",
-            database,
-            "-c",
-            statements,
-        ]);
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "likeness", "-d", database]);
         psql.arg("-h").arg(&self.dir);
         psql
     }
