@@ -271,6 +271,7 @@ impl BoundTerms {
 
 /// A row whose bound reaches the cutoff.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
 pub struct FoundRow {
     /// Its place in the rows.
     pub row: u32,

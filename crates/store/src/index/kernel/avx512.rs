@@ -184,9 +184,36 @@ unsafe fn scan_of<const LINES: usize, const FETCHES: usize>(
             let sizes = _mm512_loadu_si512(rows.sizes.as_ptr().add(first).cast());
             (sums, bounds.reaching(sums, sizes) & bits)
         };
-        if mask != 0 {
+        if LINES != 1 {
+            push_group(mask, first, sums, found);
+        } else if mask != 0 {
             push_rows(mask, |lane| first + lane, &lanes(sums), found);
         }
+    }
+}
+
+/// [`push_rows`] of the group from row `first`, without branches: with hundreds of dimensions every second group has a row
+/// that its coarse bound leaves, and which one cannot be foreseen.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn push_group(mask: u16, first: usize, sums: __m512i, found: &mut Vec<FoundRow>) {
+    const { assert!(size_of::<FoundRow>() * GROUP_ROWS == 2 * size_of::<__m512i>()) };
+    found.reserve(GROUP_ROWS);
+    let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    let rows = _mm512_maskz_compress_epi32(mask, _mm512_add_epi32(lanes, _mm512_set1_epi32(first as i32)));
+    let sums = _mm512_maskz_compress_epi32(mask, sums);
+    // Rows and sums in turn: lanes from 16 on are those of the sums.
+    let (low, high) = (
+        _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
+        _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31),
+    );
+    // SAFETY: there is room for sixteen more, which are as long as two registers. A row that was found is its place and its
+    // sum, in this order, of 32 bits each; as many are taken over as the mask has bits. The stores need no alignment.
+    unsafe {
+        let to: *mut __m512i = found.as_mut_ptr().add(found.len()).cast();
+        _mm512_storeu_si512(to, _mm512_permutex2var_epi32(rows, low, sums));
+        _mm512_storeu_si512(to.add(1), _mm512_permutex2var_epi32(rows, high, sums));
+        found.set_len(found.len() + mask.count_ones() as usize);
     }
 }
 
