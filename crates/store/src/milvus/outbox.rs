@@ -80,16 +80,17 @@ impl Shared {
     /// Does the next piece of what is to be done; false if there was nothing. For the node that leads.
     pub(super) async fn step(&self) -> Result<bool> {
         let mut outbox = self.truth.load().await?;
+        // First, as whatever is saved next does away with the wishes.
+        let has_begun_anew = self.begin_anew_as_asked(&mut outbox).await?;
         if self.go_back_if_in_doubt(&mut outbox).await? {
             // A row may be missing for a moment while it is told again, where Milvus replaces by deleting and inserting. This
             // node's searches are overlaid from there on first; other nodes' begin again when they notice.
             return Ok(true);
         }
         if self.client.is_new(self.settings.settling) {
-            return Ok(false);
+            return Ok(has_begun_anew);
         }
-        let mut has_worked = self.look_at_marks(&mut outbox).await?;
-        has_worked |= self.begin_anew_as_asked(&mut outbox).await?;
+        let mut has_worked = has_begun_anew | self.look_at_marks(&mut outbox).await?;
         has_worked |= self.give_up_as_asked(&mut outbox).await?;
         if self.is_time_to_look() {
             has_worked |= self.take_large_sets(&mut outbox).await?;

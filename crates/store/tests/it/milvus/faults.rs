@@ -266,6 +266,31 @@ fn a_set_that_is_copied_anew_is_not_searched_half_by_another_node() {
     node.check_same();
 }
 
+/// That a set is to be copied anew is not forgotten by a node that begins to write to Milvus, whatever that does first.
+#[test]
+fn a_wish_for_a_copy_outlasts_the_node_that_wrote_to_milvus() {
+    if !server::is_installed() {
+        return;
+    }
+    let mut node = Node::new(Variety::Lite);
+    node.flush_every = Duration::from_secs(3600);
+    node.start_again();
+    let changed = (1..40).map(|number| node.put(number)).collect();
+    node.commit(changed);
+    node.settle();
+    let before = node.truth.position();
+    node.runtime.block_on(node.index.rebuild(set(SET))).unwrap();
+    // It has to tell Milvus once more what is not in its files.
+    node.start_again();
+    assert!(node.runtime.block_on(node.index.step()).unwrap());
+    let outbox = node.runtime.block_on(node.index.outbox()).unwrap();
+    assert_eq!((outbox.sets[&set(SET)].stage, outbox.rebuilds.len()), (Stage::Refilling, 0));
+    assert!(outbox.position.revision < before, "it goes back as well");
+    node.settle();
+    node.check();
+    node.check_same();
+}
+
 /// As when somebody restores its volume: it is in order, and lacks what it had confirmed and written to its files since.
 #[test]
 fn a_milvus_that_is_put_back_to_an_older_state_is_told_all_once_more() {
