@@ -9,7 +9,7 @@ use crate::limits;
 use crate::policy::{self, QualityThresholds};
 use crate::ports::{AnalyzedFace, Assess, FaceChoice, FacePage, FaceScope, FaceSelector, Page};
 use crate::types::{
-    Aspects, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetKey, FaceSetName, FieldSchema,
+    Aspects, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetKey, FaceSetName, FieldSchema,
     FieldValues, NewFace, Template, Thumbnail, TimestampMs, nfc,
 };
 use crate::{Error, Kind, Result};
@@ -36,9 +36,7 @@ impl Library {
         let fields = face_set.schema.typed(&request.fields)?;
         self.pack_of(face_set)?;
         if let Some(first) = request.first_id {
-            let scope = FaceScope::FaceSet(face_set.id);
-            let ids = (0..NUMBERED_MAX).map_while(|face_idx| nth_id(first, face_idx)).collect();
-            let faces = self.ports.store.faces(caller.tenant, scope, ids).await?;
+            let faces = self.faces_enrolled_as(caller, face_set.id, first).await?;
             if !faces.is_empty() {
                 return Ok(FacesAdded { face_set: summary.face_set, faces, refused: Vec::new() });
             }
@@ -88,6 +86,13 @@ impl Library {
     /// An id for a face that is to be enrolled, see [`AddFaces::first_id`].
     pub fn fresh_face_id(&self) -> FaceId {
         self.fresh_id(FaceId::new)
+    }
+
+    /// The faces of the image that was enrolled with this [`AddFaces::first_id`]; none if it was not, or they are deleted. For
+    /// whoever takes up, or tells of, work that somebody else has begun.
+    pub async fn faces_enrolled_as(&self, caller: &Caller, face_set: FaceSetId, first: FaceId) -> Result<Vec<Face>> {
+        let ids = (0..NUMBERED_MAX).map_while(|face_idx| nth_id(first, face_idx)).collect();
+        self.ports.store.faces(caller.tenant, FaceScope::FaceSet(face_set), ids).await
     }
 
     fn new_face(

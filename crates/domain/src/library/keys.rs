@@ -268,13 +268,13 @@ impl Library {
 
     /// Takes a job that is not done out of the queue; cancelling it again is fine. What a job under way has done stays done,
     /// unless its kind is one of `all_or_none`: such a job cannot be cancelled once it was begun, so a cancelled one has done
-    /// nothing. `so_far` tells what a job has done, in the words of its kind. Whoever asked for it may, and with the manage grant for every face set anybody. `JobNotFound`, `JobDone`.
+    /// nothing. `so_far` tells what a job has done, in the words of its kind; its error is the answer, and nothing is cancelled. Whoever asked for it may, and with the manage grant for every face set anybody. `JobNotFound`, `JobDone`.
     pub async fn cancel_job(
         &self,
         caller: &Caller,
         id: JobId,
         all_or_none: &[&str],
-        so_far: impl Fn(&Job) -> Bytes,
+        so_far: impl AsyncFnOnce(&Job) -> Result<Bytes>,
     ) -> Result<()> {
         let job = self.job(caller, id).await?;
         if job.key != caller.key {
@@ -285,7 +285,8 @@ impl Library {
         }
         let expires_at = later(self.ports.clock.now(), CANCELLED_LIFETIME);
         let only_unbegun = all_or_none.contains(&job.kind.as_str());
-        match self.ports.jobs.cancel(caller.tenant, id, only_unbegun, expires_at, so_far(&job)).await? {
+        let so_far = so_far(&job).await?;
+        match self.ports.jobs.cancel(caller.tenant, id, only_unbegun, expires_at, so_far).await? {
             Cancel::Done => Ok(()),
             Cancel::TooLate => {
                 let message = format!("the job `{id}` was begun and goes on to its end: it cannot be done in part");

@@ -12,7 +12,7 @@ use likeness_domain::access::{Access, Caller};
 use likeness_domain::library::jobs::{JobHandler, JobPlan, Settled};
 use likeness_domain::library::{AddFaces, Library};
 use likeness_domain::ports::{Job, JobOutcome, Pending};
-use likeness_domain::types::{FaceId, FaceSet, FaceSetName, UploadName};
+use likeness_domain::types::{Face, FaceId, FaceSet, FaceSetId, FaceSetName, UploadName};
 use likeness_domain::{Error, Kind, limits};
 use serde::{Deserialize, Serialize};
 
@@ -191,9 +191,7 @@ impl Enrolments {
 
     async fn enrolled(&self, caller: &Caller, name: &FaceSetName, photo: Photo) -> Result<dto::PhotoOutcome, Error> {
         let added = self.library.add_faces(caller, photo.request(name.clone())?).await?;
-        let face_ids = added.faces.iter().take(FACE_IDS_MAX).map(|face| face.id.to_string()).collect();
-        let (n_faces, n_refused) = (added.faces.len() as u64, added.refused.len() as u64);
-        Ok(dto::PhotoOutcome { n_faces, n_refused, face_ids, ..Default::default() })
+        Ok(enrolled(&added.faces, added.refused.len() as u64))
     }
 
     fn settled(&self, done: Vec<dto::PhotoOutcome>) -> Settled {
@@ -206,10 +204,38 @@ fn told(done: Vec<dto::PhotoOutcome>) -> dto::JobOutcome {
     dto::JobOutcome { n_faces: Some(n_faces), photos: Some(done), ..Default::default() }
 }
 
-/// What became of the images that an undone job of ours has looked at.
-pub(super) fn so_far(job: &Job) -> Option<dto::JobOutcome> {
-    let work: Work = serde_json::from_slice(&job.payload).ok()?;
-    Some(told(work.done))
+/// What became of the images that an undone job of ours has looked at. Those of the step that is under way are not noted yet, and
+/// never will be if the server that made it is gone: the ones that were enrolled are known by the ids of their faces.
+pub(super) async fn so_far(library: &Library, caller: &Caller, job: &Job) -> Result<Option<dto::JobOutcome>, Error> {
+    let Ok(Work { face_set, photos, mut done, .. }) = serde_json::from_slice(&job.payload) else { return Ok(None) };
+    let mut n_unknown = 0;
+    for photo in photos.iter().take(STEP) {
+        let faces = match (FaceSetId::new(face_set), FaceId::new(photo.first_id)) {
+            (Some(face_set), Some(first)) => library.faces_enrolled_as(caller, face_set, first).await?,
+            _ => Vec::new(),
+        };
+        if faces.is_empty() {
+            n_unknown += 1;
+            continue;
+        }
+        done.extend((0..n_unknown).map(|_| looked_at_in_vain()));
+        n_unknown = 0;
+        done.push(enrolled(&faces, 0));
+    }
+    Ok(Some(told(done)))
+}
+
+/// Of an image without faces in the set that came before one with some.
+fn looked_at_in_vain() -> dto::PhotoOutcome {
+    refused(&Error::new(
+        Kind::Internal,
+        "nothing of it is enrolled; the server that looked at it is gone before it said why",
+    ))
+}
+
+fn enrolled(faces: &[Face], n_refused: u64) -> dto::PhotoOutcome {
+    let face_ids = faces.iter().take(FACE_IDS_MAX).map(|face| face.id.to_string()).collect();
+    dto::PhotoOutcome { n_faces: faces.len() as u64, n_refused, face_ids, ..Default::default() }
 }
 
 /// Whether a refusal says that the server cannot do it now, whatever the image.

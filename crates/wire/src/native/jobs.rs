@@ -44,13 +44,13 @@ pub(super) async fn show(Call { api, caller }: Call, OfId(id): OfId) -> Answer {
 pub(super) async fn cancel(Call { api, caller }: Call, OfId(id): OfId) -> Answer {
     let id = job::id(&id)?;
     let found = api.library.job(&caller, id).await?;
-    let so_far = |job: &Job| {
+    let so_far = async |job: &Job| {
         let outcome = match job.kind.as_str() {
-            enrolments::ENROL => enrolments::so_far(job),
+            enrolments::ENROL => enrolments::so_far(&api.library, &caller, job).await?,
             archive_jobs::IMPORT => archive_jobs::so_far(job),
             _ => None,
         };
-        job::so_far_bytes(outcome.as_ref())
+        Ok(job::so_far_bytes(outcome.as_ref()))
     };
     api.library.cancel_job(&caller, id, &[deletes::DELETE], so_far).await?;
     archive_jobs::erase_of(&api.archives, &found);

@@ -648,6 +648,36 @@ async fn many_images_are_enrolled_by_a_job() {
     }
 }
 
+/// Issue 17: the server that did it was killed in the middle of a step; who had cancelled it on another one was told of fewer
+/// faces than were enrolled.
+#[tokio::test]
+async fn a_cancelled_job_tells_of_faces_that_its_server_had_yet_to_note() {
+    let server = with_set().await;
+    let mut photos = Vec::new();
+    for number in 0..20 {
+        let picture = if number == 3 { "size 100x100" } else { P1 };
+        let made = server.acme(201, "POST", "/uploads", json!({"image": {"base64": base64(picture)}})).await;
+        photos.push(json!({"image": {"upload": made["upload"]}}));
+    }
+    let job = server.acme(202, "POST", "/face-sets/staff/faces/enrol-later", json!({"photos": photos})).await;
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    let now = server.bed.clock.now();
+    let claimed = server.bed.store.claim("enrol-faces", now, TimestampMs(now.0 + 10_000), None).await.unwrap().unwrap();
+    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
+    let worker = workers.into_iter().find(|worker| worker.handler.plan().kind == "enrol-faces").unwrap();
+    assert!(worker.handler.run(&claimed).await.is_ok());
+    server.acme(200, "DELETE", &path, Value::Null).await;
+    let outcome = &server.acme(200, "GET", &path, Value::Null).await["outcome"];
+    assert_eq!((&outcome["n_faces"], n_faces(&server).await), (&json!(15), 15), "{outcome}");
+    let told = outcome["photos"].as_array().unwrap();
+    assert_eq!(told.len(), 16);
+    assert_eq!((&told[3]["code"], &told[3]["n_faces"]), (&json!("internal"), &json!(0)), "{}", told[3]);
+    for (idx, photo) in told.iter().enumerate().filter(|(idx, _)| *idx != 3) {
+        let shown = format!("{FACES}/{}", photo["face_ids"][0].as_str().unwrap());
+        assert_eq!(server.acme(200, "GET", &shown, Value::Null).await["id"], photo["face_ids"][0], "{idx}");
+    }
+}
+
 #[tokio::test]
 async fn a_job_that_enrols_is_refused_where_it_could_never_be_done_and_can_be_cancelled() {
     let server = with_set().await;
