@@ -182,6 +182,9 @@ def test_probes_and_balancers_ask_the_addresses_that_answer(rendered, composed):
     assert upstreams == [f"{name}:7080" for name in composed["services"] if "LIKENESS_STORE" in composed["services"][name].get("environment", {})]
     subnet = composed["networks"]["inside"]["ipam"]["config"][0]["subnet"]
     assert composed["services"]["one"]["environment"]["LIKENESS_LISTENER_TRUSTED_PROXIES"] == subnet
+    # The balancer has no other way to them, on which they would take it for the client.
+    networks = {name: set(composed["services"][name]["networks"]) for name in ("balancer", "one", "two")}
+    assert networks["balancer"] & (networks["one"] | networks["two"]) == {"inside"}
 
 
 def test_services_lead_to_what_listens(rendered):
