@@ -80,8 +80,12 @@ fn targets(config: &Settings, level: &str) -> Targets {
     let filter = config.level.clone().unwrap_or_else(|| level.parse::<Targets>().expect("our own levels parse"));
     // Steps are for traces: a line's own span is its request, which has the id.
     let filter = filter.with_target(STEPS, LevelFilter::OFF);
-    // The runtime library reports each graph optimisation as an event of level info.
-    if config.level.is_none() { filter.with_target("ort", tracing::Level::WARN) } else { filter }
+    if config.level.is_some() {
+        return filter;
+    }
+    // The runtime library reports each graph optimisation as an event of level info, and the pool each connection that broke as a
+    // warning: the store says once that the database is away, and why.
+    filter.with_target("ort", tracing::Level::WARN).with_target("deadpool", tracing::Level::ERROR)
 }
 
 /// Starts logging; `level` holds where the configuration says nothing. `steps` takes what traces are made of.

@@ -1,5 +1,6 @@
 //! PostgreSQL's errors as those of the domain.
 
+use std::fmt;
 use std::time::Duration;
 
 use deadpool_postgres::PoolError;
@@ -28,6 +29,30 @@ pub(crate) enum Failure {
 
 /// Result of everything below the port.
 pub(crate) type Answer<T> = Result<T, Failure>;
+
+/// For the log of whoever runs the server, not for callers.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Said(error) => write!(f, "{error}"),
+            Self::Database(error) => match error.as_db_error() {
+                Some(said) => write!(f, "the database says: {} (SQLSTATE {})", said.message(), said.code().code()),
+                None => {
+                    write!(f, "{error}")?;
+                    let mut cause = std::error::Error::source(error);
+                    while let Some(because) = cause {
+                        write!(f, ": {because}")?;
+                        cause = because.source();
+                    }
+                    Ok(())
+                }
+            },
+            Self::NoConnection(why) => f.write_str(why),
+            Self::Damaged(what) => write!(f, "damaged: {what}"),
+            Self::InDoubt => f.write_str("the connection broke during a commit"),
+        }
+    }
+}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {

@@ -426,9 +426,14 @@ pub(super) async fn follow(shared: Arc<Shared>, filled: oneshot::Sender<Answer<(
     let follower = &shared.follower;
     let mut filled = Some(filled);
     let mut is_due = false;
+    // Why it does not work at the moment, as the log has it: it is tried several times a second.
+    let mut logged: Option<String> = None;
     loop {
         match follower.step(&shared, is_due).await {
             Ok(has_worked) => {
+                if logged.take().is_some() {
+                    tracing::info!("the commits are followed again");
+                }
                 if let Some(filled) = filled.take() {
                     let _ = filled.send(Ok(()));
                 }
@@ -444,7 +449,11 @@ pub(super) async fn follow(shared: Arc<Shared>, filled: oneshot::Sender<Answer<(
                     let _ = filled.send(Err(failure));
                     return;
                 }
-                tracing::warn!(?failure, "the commits could not be followed, it is tried again");
+                let why = failure.to_string();
+                if logged.as_ref() != Some(&why) {
+                    tracing::warn!(why, "the commits cannot be followed, it is tried again until they can");
+                    logged = Some(why);
+                }
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
         }

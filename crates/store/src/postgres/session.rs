@@ -347,13 +347,8 @@ impl Database {
         match failure {
             None => *trouble = None,
             Some(failure) if failure.is_disconnection() => {
-                let why = match failure {
-                    Failure::NoConnection(why) => why.clone(),
-                    Failure::Database(error) => error.to_string(),
-                    Failure::Said(_) | Failure::Damaged(_) | Failure::InDoubt => String::new(),
-                };
                 if trouble.is_none() {
-                    tracing::warn!(database = self.shown(), why, "the database cannot be reached");
+                    tracing::warn!(database = self.shown(), why = %failure, "the database cannot be reached");
                 }
                 // `/readyz` tells it to everybody, whom neither address nor user concern.
                 *trouble = Some("the database cannot be reached; the server's log says where it is and why".to_owned());
