@@ -699,7 +699,7 @@ async fn refuse_used(session: &Session) -> Answer<()> {
         let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", kind.table);
         if session.client().query_one(&sql, &[]).await?.try_get(0)? {
             let message = format!("the database has a library already: `{}` is not empty", kind.table);
-            let hint = "give it an empty database; nothing is written over";
+            let hint = "give it a database without our tables; nothing is written over, also no library without faces";
             return Err(Error::invalid("to", message).with_hint(hint).into());
         }
     }
