@@ -268,7 +268,8 @@ impl Library {
 
     /// Takes a job that is not done out of the queue; cancelling it again is fine. What a job under way has done stays done,
     /// unless its kind is one of `all_or_none`: such a job cannot be cancelled once it was begun, so a cancelled one has done
-    /// nothing. `so_far` tells what a job has done, in the words of its kind; its error is the answer, and nothing is cancelled. Whoever asked for it may, and with the manage grant for every face set anybody. `JobNotFound`, `JobDone`.
+    /// nothing. `so_far` tells what a job has done, in the words of its kind; its error is the answer, and nothing is cancelled.
+    /// Whoever asked for the job may, and with the manage grant for every face set anybody. `JobNotFound`, `JobDone`.
     pub async fn cancel_job(
         &self,
         caller: &Caller,

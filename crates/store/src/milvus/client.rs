@@ -30,7 +30,7 @@ const N_PARTITIONS: i64 = 16;
 const GRAPH: &str = r#"{"M":16,"efConstruction":200}"#;
 
 /// Rows that a search looks at, at least; more of them is more recall and more time. Of the ten best of 20,000, 256 find 0.989
-/// and 512 find 0.999 in a ninth more time (`docs/scale.md`).
+/// and 512 find 0.999 (`docs/scale.md`).
 const LOOKED_AT_MIN: usize = 512;
 
 /// How long making, indexing and loading a collection may take.

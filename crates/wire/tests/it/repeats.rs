@@ -593,6 +593,15 @@ pub(crate) async fn work_until_done(server: &Server, kind: &str, path: &str) -> 
     done
 }
 
+/// Does a step of a job that enrols, like a server that is gone before it has noted that.
+async fn begin_and_vanish(server: &Server) {
+    let now = server.bed.clock.now();
+    let claimed = server.bed.store.claim("enrol-faces", now, TimestampMs(now.0 + 10_000), None).await.unwrap().unwrap();
+    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
+    let worker = workers.into_iter().find(|worker| worker.handler.plan().kind == "enrol-faces").unwrap();
+    assert!(worker.handler.run(&claimed).await.is_ok());
+}
+
 /// Image after image of a job is enrolled or refused by itself, and each is told of; done twice, it enrols nothing twice.
 #[tokio::test]
 async fn many_images_are_enrolled_by_a_job() {
@@ -620,11 +629,7 @@ async fn many_images_are_enrolled_by_a_job() {
     let path = format!("/jobs/{}", job["id"].as_str().unwrap());
 
     // Whoever begins it is gone before it is noted what was done: only the payload is as it was.
-    let now = server.bed.clock.now();
-    let claimed = server.bed.store.claim("enrol-faces", now, TimestampMs(now.0 + 10_000), None).await.unwrap().unwrap();
-    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
-    let worker = workers.into_iter().find(|worker| worker.handler.plan().kind == "enrol-faces").unwrap();
-    assert!(worker.handler.run(&claimed).await.is_ok());
+    begin_and_vanish(&server).await;
     assert_eq!(n_faces(&server).await, 14);
     server.bed.clock.advance(Duration::from_secs(10));
 
@@ -661,11 +666,7 @@ async fn a_cancelled_job_tells_of_faces_that_its_server_had_yet_to_note() {
     }
     let job = server.acme(202, "POST", "/face-sets/staff/faces/enrol-later", json!({"photos": photos})).await;
     let path = format!("/jobs/{}", job["id"].as_str().unwrap());
-    let now = server.bed.clock.now();
-    let claimed = server.bed.store.claim("enrol-faces", now, TimestampMs(now.0 + 10_000), None).await.unwrap().unwrap();
-    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
-    let worker = workers.into_iter().find(|worker| worker.handler.plan().kind == "enrol-faces").unwrap();
-    assert!(worker.handler.run(&claimed).await.is_ok());
+    begin_and_vanish(&server).await;
     server.acme(200, "DELETE", &path, Value::Null).await;
     let outcome = &server.acme(200, "GET", &path, Value::Null).await["outcome"];
     assert_eq!((&outcome["n_faces"], n_faces(&server).await), (&json!(15), 15), "{outcome}");
@@ -676,6 +677,16 @@ async fn a_cancelled_job_tells_of_faces_that_its_server_had_yet_to_note() {
         let shown = format!("{FACES}/{}", photo["face_ids"][0].as_str().unwrap());
         assert_eq!(server.acme(200, "GET", &shown, Value::Null).await["id"], photo["face_ids"][0], "{idx}");
     }
+
+    // Of a face set that is gone by then nothing is enrolled.
+    let later = json!({"photos": [photos[17]]});
+    let job = server.acme(202, "POST", "/face-sets/staff/faces/enrol-later", later).await;
+    begin_and_vanish(&server).await;
+    server.acme(200, "DELETE", "/face-sets/staff", Value::Null).await;
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    server.acme(200, "DELETE", &path, Value::Null).await;
+    let outcome = &server.acme(200, "GET", &path, Value::Null).await["outcome"];
+    assert_eq!(outcome, &json!({"n_faces": 0, "photos": []}));
 }
 
 #[tokio::test]

@@ -33,6 +33,17 @@ impl Node {
         node
     }
 
+    /// One of whose last rows nothing is in Milvus' files.
+    fn with_unflushed_rows() -> Self {
+        let mut node = Self::new(Variety::Lite);
+        node.flush_every = Duration::from_secs(3600);
+        node.start_again();
+        let changed = (1..40).map(|number| node.put(number)).collect();
+        node.commit(changed);
+        node.settle();
+        node
+    }
+
     fn index(server: &Server, truth: &Arc<MemoryTruth>, runtime: &Runtime, flush_every: Duration) -> MilvusIndex {
         let settings = Settings { flush_every, ..settings(server, 100) };
         MilvusIndex::new(Arc::new(BruteForceIndex::new()), Arc::clone(truth) as _, settings, runtime.handle().clone())
@@ -221,12 +232,7 @@ fn rows_that_are_told_once_more_are_not_missed_by_another_node() {
     if !server::is_installed() {
         return;
     }
-    let mut node = Node::new(Variety::Lite);
-    node.flush_every = Duration::from_secs(3600);
-    node.start_again();
-    let changed = (1..40).map(|number| node.put(number)).collect();
-    node.commit(changed);
-    node.settle();
+    let node = Node::with_unflushed_rows();
     node.check();
     let before = node.truth.position();
     let next = Node::index(&node.server, &node.truth, &node.runtime, node.flush_every);
@@ -272,12 +278,7 @@ fn a_wish_for_a_copy_outlasts_the_node_that_wrote_to_milvus() {
     if !server::is_installed() {
         return;
     }
-    let mut node = Node::new(Variety::Lite);
-    node.flush_every = Duration::from_secs(3600);
-    node.start_again();
-    let changed = (1..40).map(|number| node.put(number)).collect();
-    node.commit(changed);
-    node.settle();
+    let mut node = Node::with_unflushed_rows();
     let before = node.truth.position();
     node.runtime.block_on(node.index.rebuild(set(SET))).unwrap();
     // It has to tell Milvus once more what is not in its files.
