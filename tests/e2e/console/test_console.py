@@ -437,6 +437,32 @@ def test_a_likeness_is_shown_before_it_is_enrolled(visit, library, photos, tmp_p
     expect(page.get_by_placeholder("Who is it?")).to_have_value("barack")
 
 
+def test_a_dialog_that_is_opened_again_at_once_stays(visit, library):
+    """The browser tells that a dialog was closed some time after it: that must not close, or keep from opening, the next one."""
+    page = visit().sign_in(library)
+    at_once = """async ([name, leave]) => {
+        const opener = [...document.querySelectorAll("button")].find((one) => one.innerText.includes(name));
+        opener.click();
+        // What the page does by itself comes before this turn's end, what the browser tells it afterwards.
+        await Promise.resolve().then(() => {}).then(() => {});
+        const dialog = document.querySelector("dialog[open]");
+        if (leave === "escape") dialog.requestClose();
+        else dialog.querySelector("button").click();
+        await Promise.resolve().then(() => {}).then(() => {});
+        const wasClosed = !document.querySelector("dialog[open]");
+        opener.click();
+        await new Promise((resolve) => dialog.isConnected ? dialog.addEventListener("close", () => resolve()) : resolve());
+        await new Promise(requestAnimationFrame);
+        return wasClosed;
+    }"""
+    for path, name in (("/console/sets/staff", "Without a name"), ("/console/", "New face set")):
+        for leave in ("escape", "button"):
+            page.goto(page.url.split("/console/")[0] + path)
+            page.get_by_role("button", name=re.compile(name, re.I)).first.wait_for()
+            assert page.evaluate(at_once, [name, leave]), (name, leave)
+            expect(page.get_by_role("dialog")).to_be_visible()
+
+
 def test_everything_goes_by_keyboard(visit, library, photos, tmp_path):
     """From the sign-in to a face that is named, without a mouse."""
     one = visit()
