@@ -24,17 +24,38 @@ pub(crate) fn failed(message: impl Into<String>) -> Error {
     Error::new(Kind::Internal, message)
 }
 
-/// An error as a user reads it: one clear line with its cause, and a hint if there is a cure.
+/// An error as a user reads it: one clear line with its causes, and a hint if there is a cure.
 pub(crate) fn diagnosis(error: &Error) -> String {
     let hint = error.hint().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
     format!("error: {}{hint}", message(error))
 }
 
-/// What is wrong, with its cause.
+/// What is wrong, with its causes.
 pub(crate) fn message(error: &Error) -> String {
-    // Rooms that speak to people put the cause into the message themselves.
-    let source = std::error::Error::source(error).map(ToString::to_string);
-    let source = source.filter(|source| !error.message().contains(source.as_str()));
-    let source = source.map(|source| format!(": {source}")).unwrap_or_default();
-    format!("{}{source}", error.message())
+    let mut words = error.message().to_owned();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        // Rooms that speak to people put the cause into the message themselves.
+        let why = cause.to_string();
+        if !words.contains(&why) {
+            words = format!("{words}: {why}");
+        }
+        source = cause.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Issue 17: of an error of the database only "db error" was left.
+    #[test]
+    fn an_error_is_told_with_all_its_causes_each_once() {
+        let disk = Error::new(Kind::Internal, "no space left");
+        let file = Error::new(Kind::Internal, "cannot write `a`").with_source(disk);
+        let error =
+            Error::new(Kind::Internal, "cannot make it: cannot write `a`").with_source(file).with_hint("make room");
+        assert_eq!(diagnosis(&error), "error: cannot make it: cannot write `a`: no space left\n  hint: make room");
+    }
 }

@@ -123,7 +123,7 @@ fn goes_on(failure: Failure) -> Failure {
     }
     let message =
         "the database was lost while the faces were being deleted; the others are deleted as soon as it is back";
-    Failure::Said(Error::new(Kind::Overloaded, message).with_source(format!("{failure:?}")))
+    Failure::Said(Error::new(Kind::Overloaded, message).with_source(failure.to_string()))
 }
 
 /// Erases the faces that are meant, or stores which ones they are.

@@ -66,7 +66,7 @@ pub(super) async fn maintain(shared: Arc<Shared>) {
             Ok(_) => {}
             Err(failure) => {
                 shared.database.note(Some(&failure));
-                tracing::debug!(?failure, "the maintenance of the database failed, it is tried again");
+                tracing::debug!(%failure, "the maintenance of the database failed, it is tried again");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }

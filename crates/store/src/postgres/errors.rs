@@ -35,18 +35,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Said(error) => write!(f, "{error}"),
-            Self::Database(error) => match error.as_db_error() {
-                Some(said) => write!(f, "the database says: {} (SQLSTATE {})", said.message(), said.code().code()),
-                None => {
-                    write!(f, "{error}")?;
-                    let mut cause = std::error::Error::source(error);
-                    while let Some(because) = cause {
-                        write!(f, ": {because}")?;
-                        cause = because.source();
-                    }
-                    Ok(())
-                }
-            },
+            Self::Database(error) => f.write_str(&words_of(error)),
             Self::NoConnection(why) => f.write_str(why),
             Self::Damaged(what) => write!(f, "damaged: {what}"),
             Self::InDoubt => f.write_str("the connection broke during a commit"),
@@ -164,6 +153,10 @@ impl Failure {
                  lower `store_connections` here; each server has that many and three",
             ),
             (&SqlState::DISK_FULL, "make room on the disk of the database"),
+            (
+                &SqlState::INVALID_SCHEMA_NAME,
+                "no schema of the `search_path` is there: correct it in `options` of the address, or make the schema",
+            ),
             (&SqlState::READ_ONLY_SQL_TRANSACTION, STANDBY),
             (&SqlState::CANNOT_CONNECT_NOW, "it is starting, stopping or recovering: wait until it is ready"),
         ];
@@ -180,7 +173,7 @@ impl Failure {
             );
             return match self {
                 Self::NoConnection(why) => error.with_source(why),
-                Self::Database(source) => error.with_source(source),
+                Self::Database(source) => error.with_source(words_of(&source)),
                 Self::Said(_) | Self::Damaged(_) | Self::InDoubt => error,
             };
         }
@@ -209,21 +202,36 @@ impl Failure {
                     Kind::Overloaded => format!("cannot {doing}: the database is busy, {RETRY}"),
                     // Who may sign in, and to which database: nothing of what is stored.
                     _ => match error.as_db_error().filter(|said| is_of_sign_in(said.code())) {
-                        Some(said) => format!("cannot {doing}: the database says: {}", said.message()),
+                        Some(_) => format!("cannot {doing}: {}", words_of(&error)),
                         None if lacks_password(&error) => {
                             let message =
                                 format!("cannot {doing}: the database asks for a password, and none was given");
                             return Error::new(kind, message)
                                 .with_hint("give it by `store_password_file` or PGPASSWORD")
-                                .with_source(error);
+                                .with_source(words_of(&error));
                         }
                         None => format!("cannot {doing}: the database failed"),
                     },
                 };
-                Error::new(kind, message).with_source(error)
+                Error::new(kind, message).with_source(words_of(&error))
             }
         }
     }
+}
+
+/// An error of the driver in words, with its causes, which its own text leaves out. Of what the server says the message and its
+/// code: its details may quote a row.
+fn words_of(error: &tokio_postgres::Error) -> String {
+    if let Some(said) = error.as_db_error() {
+        return format!("the database says: {} (SQLSTATE {})", said.message(), said.code().code());
+    }
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(because) = cause {
+        words = format!("{words}: {because}");
+        cause = because.source();
+    }
+    words
 }
 
 /// The hint where nothing is known of why.

@@ -506,7 +506,7 @@ pub(super) async fn listen(shared: Arc<Shared>) {
     loop {
         if let Err(failure) = listen_once(&shared).await {
             shared.database.note(Some(&failure));
-            tracing::debug!(?failure, "not listening for commits, it is tried again");
+            tracing::debug!(%failure, "not listening for commits, it is tried again");
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -69,7 +69,7 @@ fn entries_of(found: &[Row], face_set: &FaceSet) -> Answer<Vec<GalleryEntry>> {
             Err(failure) => {
                 let (face_set, sequence): (u64, i64) = (face_set.id.get(), row.try_get(PLACE_COLUMN)?);
                 // One damaged face must not take the whole library away: it is not searched.
-                tracing::error!(face_set, sequence, ?failure, "a face is left out of the index");
+                tracing::error!(face_set, sequence, %failure, "a face is left out of the index");
             }
         }
     }

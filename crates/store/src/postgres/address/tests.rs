@@ -45,11 +45,38 @@ fn what_is_no_address_is_refused() {
     assert!(no_file.contains("`sslrootcert` /nowhere/ca.pem"), "{no_file}");
 }
 
-/// Of several hosts the one that can be written to is taken.
+/// Of several hosts the one that can be written to is taken. Issue 17: another wish was taken in silence and not followed.
 #[test]
 fn the_server_to_write_to_is_looked_for() {
-    let address = Address::parse("postgres://likeness@one,two/faces?target_session_attrs=any", None).unwrap();
-    assert_eq!(address.config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+    for query in ["", "?target_session_attrs=read-write"] {
+        let address = Address::parse(&format!("postgres://likeness@one,two/faces{query}"), None).unwrap();
+        assert_eq!(address.config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+    }
+    for query in ["target_session_attrs=any", "%74arget_session_attrs=any", "target_session_attrs"] {
+        let other = refused(&format!("postgres://likeness@one,two/faces?{query}"));
+        assert!(other.contains("expected `read-write` or nothing"), "{query}: {other}");
+    }
+}
+
+/// Issue 17: what an address says is followed or refused, and the refusal names the word.
+#[test]
+fn words_of_the_address_are_followed_or_refused() {
+    let parsed = |query: &str| Address::parse(&format!("postgres://likeness@one/faces{query}"), None).unwrap().config;
+    let of_ours = parsed("");
+    assert_eq!((of_ours.get_keepalives_idle(), of_ours.get_tcp_user_timeout()), (ALIVE_WITHIN, Some(&ALIVE_WITHIN)));
+    let own = parsed("?keepalives_idle=3&tcp_user_timeout=4&application_name=faces&options=-c%20search_path%3Dfaces");
+    let [idle, timeout] = [3, 4].map(Duration::from_secs);
+    assert_eq!((own.get_keepalives_idle(), own.get_tcp_user_timeout()), (idle, Some(&timeout)));
+    assert_eq!((own.get_application_name(), own.get_options()), (Some("faces"), Some("-c search_path=faces")));
+    let unknown = refused("postgres://likeness@one/faces?sslcert=mine.pem");
+    assert!(unknown.contains("`sslcert` is none of its words, which are `sslmode`, `sslrootcert`"), "{unknown}");
+    let value = refused("postgres://likeness@one/faces?connect_timeout=soon");
+    assert!(value.contains("the value of `connect_timeout` cannot be one"), "{value}");
+    for word in ["cret", "sslmode", "sslrootcert", "port"] {
+        let error = refused(&format!("postgres://likeness:5432?{word}=secret@one/faces"));
+        assert!(error.contains("which is written `%40`") && !error.contains("cret"), "{error}");
+    }
+    assert!(refused("host=one target_session_attrs=any").contains("it is not written as one"));
 }
 
 /// A pooler in transaction mode is told of by the word that it has for that itself.

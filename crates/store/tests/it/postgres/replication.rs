@@ -190,6 +190,7 @@ fn each_trouble_with_the_database_has_its_cure() {
         (url(&server, "poor", &database), "own the database"),
         (url(&server, "few", &database), "max_connections"),
         (url(&standby, "likeness", &database), "name the primary"),
+        (url(&server, "likeness", &database) + "?options=-c%20search_path%3Dnowhere", "`search_path`"),
     ] {
         let place = likeness_store::postgres::Address::parse(&url, Some("wrong")).unwrap();
         let index = std::sync::Arc::new(likeness_store::conformance::Ledger::default());
@@ -197,5 +198,9 @@ fn each_trouble_with_the_database_has_its_cure() {
         let error = opened.err().unwrap_or_else(|| panic!("{url} cannot be used"));
         let hint = error.hint().unwrap_or_default();
         assert!(hint.contains(cure), "{url}: {error:?}: {hint}");
+        // Issue 17: the driver's own text of most of them is "db error".
+        let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        let is_told = why.contains("(SQLSTATE ") || why.contains("does not allow writes");
+        assert!(is_told && !format!("{error:?}").contains("wrong"), "{url}: {error:?}");
     }
 }
