@@ -9,6 +9,9 @@ use tokio_postgres::error::SqlState;
 
 use crate::embedded::errors::Failure as OfCodec;
 
+/// What is said while writes are refused for want of room.
+pub(super) const FULL: &str = "the disk under the database is full";
+
 /// What a server says whose library was moved while it had it open.
 pub(super) const MOVED_AWAY: &str = "the library was moved away from this database, or its tables are gone";
 
@@ -107,6 +110,11 @@ impl Failure {
         }
     }
 
+    /// Whether what was to be written had no room.
+    pub(super) fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Database(error) if error.code() == Some(&SqlState::DISK_FULL))
+    }
+
     /// Whether the tables have other names by now ([`super::migration`]), or are gone.
     pub(super) fn is_moved_away(&self) -> bool {
         matches!(self, Self::Database(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE))
@@ -198,7 +206,7 @@ impl Failure {
                     _ => Kind::Internal,
                 };
                 let message = match kind {
-                    Kind::StorageFull => format!("cannot {doing}: the disk under the database is full"),
+                    Kind::StorageFull => format!("cannot {doing}: {FULL}"),
                     Kind::Overloaded => format!("cannot {doing}: the database is busy, {RETRY}"),
                     // Who may sign in, and to which database: nothing of what is stored.
                     _ => match error.as_db_error().filter(|said| is_of_sign_in(said.code())) {

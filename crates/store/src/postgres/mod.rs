@@ -935,8 +935,10 @@ impl GalleryStore for PostgresStore {
     fn health(&self) -> StoreHealth {
         let is_behind = || !self.shared.follower.keeps_up(self.shared.settings.index_wait_max);
         let behind = || is_behind().then(|| "the index is behind the database".to_owned());
+        let database = &self.shared.database;
+        let full = || database.is_full().then(|| errors::FULL.to_owned());
         StoreHealth {
-            write_failure: self.shared.database.trouble().or_else(behind),
+            write_failure: database.trouble().or_else(full).or_else(behind),
             outside: outside_health(&self.shared),
             n_losses: self.shared.follower.n_losses(),
             ..StoreHealth::default()
@@ -953,8 +955,13 @@ impl GalleryStore for PostgresStore {
             *probed_at = Some(Instant::now());
         }
         // It changes nothing, but a server that is read-only or whose disk is full refuses it.
-        self.write("write to the database", |session| {
+        let database = Arc::clone(&self.shared.database);
+        let room_due = database.room_due();
+        let written = self.write("write to the database", move |session| {
             Box::pin(async move {
+                if room_due.is_some() {
+                    session::need_room(session).await?;
+                }
                 let sql = "UPDATE likeness_layout AS l SET version = l.version FROM store";
                 match session.execute(sql, &[]).await {
                     // This server is not busy: it has nothing to do here any more.
@@ -962,6 +969,13 @@ impl GalleryStore for PostgresStore {
                     written => written.map(drop),
                 }
             })
+        });
+        Box::pin(async move {
+            written.await?;
+            if let Some(due) = room_due {
+                database.note_room(due);
+            }
+            Ok(())
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
@@ -250,6 +250,37 @@ pub(super) struct Database {
     answer_max: Option<Duration>,
     /// Why the server could not be reached when it was tried last.
     trouble: Mutex<Option<String>>,
+    room: Mutex<Room>,
+}
+
+/// Whether the disk under the database has room.
+#[derive(Default)]
+struct Room {
+    /// What was written last that takes room, or was tried, says that there is none.
+    is_full: bool,
+    /// How often something said so.
+    n_refused: u64,
+    /// When it was looked at last without somebody writing.
+    looked_at: Option<Instant>,
+}
+
+/// Pause between two looks at a disk that had room; one that had none is looked at whenever somebody asks.
+const ROOM_PAUSE: Duration = Duration::from_secs(10);
+
+/// Writes something over 1 MiB to a temporary file beside the tables and forgets it, inside a transaction: the failure of a full
+/// disk if that has no room for it. No table and no log grows by it. A small change of a row says nothing, as it fits into a
+/// page that is there.
+pub(super) async fn need_room(session: &Session) -> Answer<()> {
+    session.batch("SET LOCAL work_mem = '64kB'; SET LOCAL temp_tablespaces = ''; SAVEPOINT before_room").await?;
+    let sql = "SELECT count(*) FROM (SELECT repeat(n::text, 256) AS word FROM generate_series(1000, 2099) AS n
+                                     ORDER BY word) AS spilled";
+    match session.one(sql, &[]).await {
+        // Whoever runs the server allows no such files, which says nothing about its disk.
+        Err(Failure::Database(error)) if error.code() == Some(&SqlState::CONFIGURATION_LIMIT_EXCEEDED) => {
+            session.batch("ROLLBACK TO before_room").await
+        }
+        written => written.map(drop),
+    }
 }
 
 impl Database {
@@ -271,7 +302,7 @@ impl Database {
             .recycle_timeout(Some(wait_max))
             .build()
             .map_err(|error| Error::internal("cannot make the pool of connections", error.to_string()))?;
-        Ok(Self { address, pool, answer_max, trouble: Mutex::new(None) })
+        Ok(Self { address, pool, answer_max, trouble: Mutex::new(None), room: Mutex::default() })
     }
 
     /// Where it is, without a password, for people.
@@ -353,8 +384,39 @@ impl Database {
                 // `/readyz` tells it to everybody, whom neither address nor user concern.
                 *trouble = Some("the database cannot be reached; the server's log says where it is and why".to_owned());
             }
+            Some(failure) if failure.is_disk_full() => {
+                let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+                room.n_refused += 1;
+                if !std::mem::replace(&mut room.is_full, true) {
+                    tracing::warn!(database = self.shown(), why = %failure, "the disk under the database is full");
+                }
+            }
             Some(_) => {}
         }
+    }
+
+    /// What [`Self::note_room`] is to be told if it is time to look whether there is room ([`need_room`]), as it always is where
+    /// there was none.
+    pub(super) fn room_due(&self) -> Option<u64> {
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        if !room.is_full && room.looked_at.is_some_and(|at| at.elapsed() < ROOM_PAUSE) {
+            return None;
+        }
+        room.looked_at = Some(Instant::now());
+        Some(room.n_refused)
+    }
+
+    /// There is room, unless something was refused since that look was due.
+    pub(super) fn note_room(&self, due: u64) {
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        if room.n_refused == due && std::mem::take(&mut room.is_full) {
+            tracing::info!(database = self.shown(), "the disk under the database has room again");
+        }
+    }
+
+    /// Whether there was none when something was written last that takes room, or was tried.
+    pub(super) fn is_full(&self) -> bool {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner).is_full
     }
 
     /// Why the server could not be reached when it was tried last; `None` if it could.

@@ -4,6 +4,7 @@ mod cable;
 mod deletes;
 #[cfg(feature = "milvus")]
 mod figures;
+mod full_disk;
 mod hangs;
 mod layouts;
 mod migration;
