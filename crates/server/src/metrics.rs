@@ -21,6 +21,7 @@ use likeness_wire::http::budget::BodyBudget;
 use likeness_wire::http::trace::Observed;
 use likeness_wire::native::{dto, time_text};
 
+use crate::outcome::Repeated;
 use crate::system::SystemClock;
 
 /// Upper ends of the buckets of a request's duration, in seconds. A search takes milliseconds, an enrolment tenths of a
@@ -49,7 +50,7 @@ pub(crate) struct Metrics {
     n_connections: AtomicU64,
     n_connections_total: AtomicU64,
     n_tls_failures: AtomicU64,
-    counts: tokio::sync::Mutex<Option<(Instant, StoreReport)>>,
+    counts: tokio::sync::Mutex<(Option<(Instant, StoreReport)>, Repeated)>,
 }
 
 /// What is read when somebody asks.
@@ -100,7 +101,7 @@ impl Metrics {
             n_connections: AtomicU64::new(0),
             n_connections_total: AtomicU64::new(0),
             n_tls_failures: AtomicU64::new(0),
-            counts: tokio::sync::Mutex::new(None),
+            counts: tokio::sync::Mutex::default(),
         })
     }
 
@@ -303,22 +304,19 @@ impl Metrics {
     }
 
     async fn counts(&self, store: &dyn GalleryStore) -> Option<StoreReport> {
-        let mut kept = self.counts.lock().await;
-        if let Some((at, counts)) = &*kept
+        let (kept, repeated) = &mut *self.counts.lock().await;
+        if let Some((at, counts)) = kept
             && at.elapsed() < STORE_COUNTS_KEPT
         {
             return Some(counts.clone());
         }
-        match store.report(false).await {
-            Ok(counts) => {
-                *kept = Some((Instant::now(), counts.clone()));
-                Some(counts)
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the store cannot be counted for metrics");
-                None
-            }
+        let counted = store.report(false).await;
+        if let Some(error) = repeated.news(&counted) {
+            tracing::warn!(%error, "the store cannot be counted for metrics");
         }
+        let counts = counted.ok()?;
+        *kept = Some((Instant::now(), counts.clone()));
+        Some(counts)
     }
 }
 

@@ -56,7 +56,8 @@ pub trait JobHandler: Send + Sync {
     /// What becomes of a job that is given up because of `error`: a result that says so, or nothing.
     fn give_up(&self, job: &Job, error: &Error) -> Settled;
 
-    /// Called with each failed run and each failure of the store, for the log.
+    /// Called with each failed run, for the log, and when the store begins to fail: with the first failure of a kind, not with
+    /// those of the workers that try again until it works.
     fn failed(&self, error: &Error);
 }
 
@@ -84,6 +85,8 @@ pub struct Jobs {
     /// Whose job of each kind was begun last.
     served: Mutex<HashMap<&'static str, TenantId>>,
     under_way: Mutex<UnderWay>,
+    /// What the store fails with, as it was told last; `None` while it works.
+    trouble: Mutex<Option<Kind>>,
     /// Rings when something leaves `under_way`.
     ended: Notify,
 }
@@ -145,6 +148,7 @@ impl Jobs {
             notify: Notify::default(),
             served: Mutex::default(),
             under_way: Mutex::default(),
+            trouble: Mutex::default(),
             ended: Notify::default(),
         }
     }
@@ -158,11 +162,11 @@ impl Jobs {
             let wake_at = match self.work_once(handler).await {
                 Ok(true) => continue,
                 Ok(false) => self.store.next_due(handler.plan().kind).await.unwrap_or_else(|error| {
-                    handler.failed(&error);
+                    self.store_failed(&error, |error| handler.failed(error));
                     None
                 }),
                 Err(error) => {
-                    handler.failed(&error);
+                    self.store_failed(&error, |error| handler.failed(error));
                     None
                 }
             };
@@ -172,10 +176,11 @@ impl Jobs {
     }
 
     /// Erases results and pictures whose time is over, and takes over jobs of servers that are gone, until [`Jobs::stop`]. `failed`
-    /// is called with failures of the store.
+    /// is called when the store begins to fail, see [`JobHandler::failed`].
     pub async fn purge_in_time(&self, pictures: &dyn UploadStore, failed: &(dyn Fn(&Error) + Send + Sync)) {
         while !self.notify.is_stopped() {
             let now = self.clock.now();
+            let failed = |error: &Error| self.store_failed(error, failed);
             for forgotten in [self.store.forget(now).await, pictures.purge_expired_uploads(now).await] {
                 let _ = forgotten.inspect_err(failed);
             }
@@ -203,6 +208,7 @@ impl Jobs {
         // Until it is settled, so that whoever cancels the job can wait for that.
         let mut claimed = Claimed::begin(self);
         let found = self.store.claim(kind, now, lease_until, served).await?;
+        *self.trouble() = None;
         claimed.answered(found.as_ref().map(|job| job.id));
         let Some(job) = found else { return Ok(false) };
         self.served().insert(kind, job.tenant);
@@ -231,6 +237,18 @@ impl Jobs {
 
     fn under_way(&self) -> MutexGuard<'_, UnderWay> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<Kind>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells that the store fails, unless that was told since it worked last.
+    fn store_failed(&self, error: &Error, tell: impl FnOnce(&Error)) {
+        let is_news = self.trouble().replace(error.kind()) != Some(error.kind());
+        if is_news {
+            tell(error);
+        }
     }
 
     /// Until no worker of this process is at the job, or could have claimed it before now; at most [`CANCEL_WAIT_MAX`].

@@ -33,7 +33,7 @@ use crate::guard;
 use crate::index_check::with_index_check;
 use crate::listener::{self, LargeRequests, Service, Socket};
 use crate::metrics::{Metrics, Sources, with_metrics};
-use crate::outcome::{Outcome, Verdict, failed};
+use crate::outcome::{Outcome, Repeated, Verdict, failed};
 use crate::running::{self, Running};
 use crate::system::{SystemClock, SystemIds};
 use crate::telemetry;
@@ -393,22 +393,24 @@ fn stop_on_signal(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>,
 /// Erases held faces, records and archives whose time is over, and archives of face sets that were deleted, soon after it is,
 /// until told to stop.
 async fn purge_expired(opened: &Opened, mut stopping: watch::Receiver<bool>) {
+    let (mut in_files, mut of_sets, mut in_store) = (Repeated::default(), Repeated::default(), Repeated::default());
     loop {
         let archives = Arc::clone(&opened.archives);
         // A panic in there is in the log already, through the hook.
         let purged = tokio::task::spawn_blocking(move || archives.purge_expired_archives(SystemClock.now())).await;
-        if let Ok(Err(error)) = purged {
+        if let Ok(purged) = purged
+            && let Some(error) = in_files.news(&purged)
+        {
             tracing::warn!(%error, "archives whose time is over are still stored");
         }
-        let erased = native::erase_archives_of_deleted_sets(&opened.library, &*opened.jobs, &opened.archives);
-        if let Err(error) = erased.await {
+        let erased = native::erase_archives_of_deleted_sets(&opened.library, &*opened.jobs, &opened.archives).await;
+        if let Some(error) = of_sets.news(&erased) {
             tracing::warn!(%error, "archives of face sets that were deleted are stored until their time is over");
         }
-        if let Err(error) = opened.records.purge_expired_records(SystemClock.now()).await {
-            tracing::warn!(%error, "records whose time is over are still stored");
-        }
-        if let Err(error) = opened.store.purge_expired_faces(SystemClock.now()).await {
-            tracing::warn!(%error, "held faces whose time is over are still stored");
+        let records = opened.records.purge_expired_records(SystemClock.now()).await;
+        let faces = opened.store.purge_expired_faces(SystemClock.now()).await;
+        if let Some(error) = in_store.news(&records.and(faces)) {
+            tracing::warn!(%error, "records or held faces whose time is over are still stored");
         }
         if tokio::time::timeout(FORGET_EVERY, stopping.wait_for(|stop| *stop)).await.is_ok() {
             return;
@@ -420,19 +422,20 @@ async fn purge_expired(opened: &Opened, mut stopping: watch::Receiver<bool>) {
 async fn scrub(store: &dyn GalleryStore, settings: Option<Scrub>, mut stopping: watch::Receiver<bool>) {
     let Some(Scrub { interval, rows_per_second }) = settings else { return };
     let n_rows = (rows_per_second / SCRUB_STEPS_PER_SECOND).max(1);
-    let mut pause = SCRUB_DELAY;
+    let (mut pause, mut repeated) = (SCRUB_DELAY, Repeated::default());
     while tokio::time::timeout(pause, stopping.wait_for(|stop| *stop)).await.is_err() {
-        pause = match store.scrub(SystemClock.now(), interval, n_rows).await {
+        let step = store.scrub(SystemClock.now(), interval, n_rows).await;
+        if let Some(error) = repeated.news(&step) {
+            tracing::warn!(%error, "rows cannot be read again, it is tried until they can");
+        }
+        pause = match step {
             // A step may end early, as its time is bounded.
             Ok(ScrubStep::Read(n_read)) => Duration::from_secs_f64(n_read.max(1) as f64 / rows_per_second as f64),
             Ok(ScrubStep::NotBefore(at)) => {
                 let millis = at.0.saturating_sub(SystemClock.now().0).max(0).unsigned_abs();
                 Duration::from_millis(millis).clamp(SCRUB_DELAY, SCRUB_LOOK_EVERY)
             }
-            Err(error) => {
-                tracing::warn!(%error, "rows could not be read again, it is tried again");
-                SCRUB_DELAY
-            }
+            Err(_) => SCRUB_DELAY,
         };
     }
 }
@@ -452,9 +455,10 @@ async fn give_memory_back(budget: &BodyBudget, mut stopping: watch::Receiver<boo
 
 /// Stores once a minute when access keys were used last, until told to stop.
 async fn store_uses(access: &Access, mut stopping: watch::Receiver<bool>) {
+    let mut repeated = Repeated::default();
     while tokio::time::timeout(STORE_USES_EVERY, stopping.wait_for(|stop| *stop)).await.is_err() {
-        if let Err(error) = access.store_uses().await {
-            tracing::warn!(%error, "when access keys were used last is not stored, it is tried again");
+        if let Some(error) = repeated.news(&access.store_uses().await) {
+            tracing::warn!(%error, "when access keys were used last cannot be stored, it is tried until it can");
         }
     }
 }
