@@ -51,7 +51,8 @@ pub enum Kind {
     TenantExists,
     /// No job with that id in the caller's tenant, or it is forgotten.
     JobNotFound,
-    /// The job was to be cancelled, and is done or too far for that.
+    /// The job was to be cancelled, and is done or too far for that; or a worker was to write something for a job that was
+    /// cancelled or that somebody else is at by now.
     JobDone,
     /// What was to be changed is not any more what the caller has seen of it.
     Changed,

@@ -202,6 +202,11 @@ pub(crate) fn key_gone() -> Error {
     Error::new(Kind::Forbidden, "the access key was deleted or disabled meanwhile")
 }
 
+/// The refusal of a write for a job that is not done any more by who makes it.
+pub(crate) fn lease_over() -> Error {
+    Error::new(Kind::JobDone, "the job was cancelled, is done, or is somebody else's by now")
+}
+
 /// The refusal of a write for a tenant that was deleted.
 pub(crate) fn tenant_deleted() -> Error {
     Error::new(Kind::Forbidden, "the tenant was deleted")

@@ -344,6 +344,7 @@ macro_rules! conformance {
                 jobs_are_listed_last_first
                 a_job_is_cancelled_once
                 what_a_cancelled_job_has_done_is_kept
+                who_has_lost_a_job_writes_and_settles_nothing
                 a_job_that_was_begun_can_be_kept_from_being_cancelled
                 a_job_goes_on_with_what_is_left
                 jobs_that_are_too_large_are_refused

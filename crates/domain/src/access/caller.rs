@@ -3,7 +3,7 @@
 use super::fair::Share;
 use super::grants::{FaceSetScope, Grant, Grants, not_granted};
 use super::limits::Limits;
-use crate::types::{AccessKey, AccessKeyId, Actor, FaceSetId, RequestId, Tenant, TenantId, TimestampMs};
+use crate::types::{AccessKey, AccessKeyId, Actor, FaceSetId, JobLease, RequestId, Tenant, TenantId, TimestampMs};
 use crate::{Error, Kind, Result};
 
 /// Who asks. It is made of a checked access key by [`super::Access::admit`], or for the owner of the data folder; every
@@ -30,6 +30,8 @@ pub struct Caller {
     pub weight: u32,
     /// Names this request in the log.
     pub request_id: String,
+    /// The claim of the job that is done in this name.
+    pub lease: Option<JobLease>,
 }
 
 impl Caller {
@@ -46,6 +48,7 @@ impl Caller {
             tenant_limits: key.tenant.limits,
             weight: Share::WEIGHT,
             request_id: request_id.into(),
+            lease: None,
         }
     }
 
@@ -68,13 +71,15 @@ impl Caller {
             tenant_limits: Limits::NONE,
             weight: Share::WEIGHT,
             request_id: request_id.into(),
+            lease: None,
         }
     }
 
     /// The caller as it is kept with the commits that it makes.
     pub fn actor(&self) -> Actor {
         let request_id = RequestId::new(&self.request_id).unwrap_or_else(RequestId::unnamed);
-        Actor { tenant: self.tenant, key: self.key.clone(), request_id, key_must_be_usable: self.key.is_some() }
+        let (key, key_must_be_usable) = (self.key.clone(), self.key.is_some());
+        Actor { tenant: self.tenant, key, request_id, key_must_be_usable, lease: self.lease }
     }
 
     /// On whose account the call takes what is scarce.

@@ -122,14 +122,15 @@ impl Access {
 
     /// Whoever asked for a job, with what its key may do now: a job is not done for a key that was deleted, disabled or has
     /// expired meanwhile (`Forbidden`). A job without a key was asked for by the owner of the data folder or an earlier
-    /// release.
+    /// release. What the caller writes is refused (`JobDone`) once the job is not this claim's any more.
     pub async fn caller_of_job(&self, job: &Job, limits: Limits, request_id: String) -> Result<Caller> {
-        let Some(id) = &job.key else { return Ok(Caller::server(job.tenant, request_id)) };
+        let lease = Some(job.lease());
+        let Some(id) = &job.key else { return Ok(Caller { lease, ..Caller::server(job.tenant, request_id) }) };
         let now = self.clock.now();
         let key = self.credentials.key(id.clone()).await?;
         let key = key.filter(|key| key.tenant.id == job.tenant && key.is_usable(now));
         let gone = || Error::new(Kind::Forbidden, "the access key that asked for this is deleted, disabled or expired");
-        Ok(self.caller(&key.ok_or_else(gone)?, limits, request_id))
+        Ok(Caller { lease, ..self.caller(&key.ok_or_else(gone)?, limits, request_id) })
     }
 
     fn caller(&self, key: &AccessKey, limits: Limits, request_id: impl Into<String>) -> Caller {

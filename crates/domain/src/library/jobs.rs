@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::ports::{Cancel, Clock, Job, JobOutcome, JobPage, JobStore, NewJob, Pending, Timer, UploadStore};
-use crate::types::{JobId, TenantId, TimestampMs};
+use crate::types::{JobId, JobLease, TenantId, TimestampMs};
 use crate::{Error, Kind, Result};
 
 /// Longest rest of a worker. The notify wakes it at once for work that this process accepted; this is for work accepted
@@ -50,7 +50,8 @@ pub trait JobHandler: Send + Sync {
     fn plan(&self) -> JobPlan;
 
     /// Does the job. An error of a kind that [is retryable](Kind::is_retryable), or of ours ([`Kind::Internal`], also a
-    /// panic), leads to a further try; any other is given up at once.
+    /// panic), leads to a further try; [`Kind::JobDone`], with which writes in the job's name are refused once it is not this
+    /// worker's any more, to nothing; any other is given up at once.
     fn run<'a>(&'a self, job: &'a Job) -> Pending<'a, Settled>;
 
     /// What becomes of a job that is given up because of `error`: a result that says so, or nothing.
@@ -221,6 +222,8 @@ impl Jobs {
         } else {
             match self.run_in_time(handler, &job, lease_until).await {
                 Ok(settled) => settled,
+                // It was cancelled, or is somebody else's by now.
+                Err(error) if error.kind() == Kind::JobDone => return Ok(true),
                 Err(error) => {
                     handler.failed(&error);
                     let may_pass = error.kind().is_retryable() || error.kind() == Kind::Internal;
@@ -231,7 +234,7 @@ impl Jobs {
                 }
             }
         };
-        self.settle(job.id, settled.outcome, settled.follow_ups).await?;
+        self.settle(job.lease(), settled.outcome, settled.follow_ups).await?;
         Ok(true)
     }
 
@@ -318,10 +321,10 @@ impl JobStore for Jobs {
         self.store.claim(kind, now, lease_until, served)
     }
 
-    fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
+    fn settle(&self, lease: JobLease, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
         let is_news =
             !follow_ups.is_empty() || matches!(outcome, JobOutcome::Again { .. } | JobOutcome::Continue { .. });
-        let settled = self.store.settle(id, outcome, follow_ups);
+        let settled = self.store.settle(lease, outcome, follow_ups);
         Box::pin(async move {
             let settled = settled.await?;
             if settled && is_news {

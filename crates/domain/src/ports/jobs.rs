@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Pending;
-use crate::types::{AccessKeyId, JobId, TenantId, TimestampMs};
+use crate::types::{AccessKeyId, JobId, JobLease, TenantId, TimestampMs};
 
 /// Work to be done later.
 #[derive(Clone)]
@@ -49,6 +49,13 @@ pub struct Job {
     pub created_at: TimestampMs,
     /// When it is forgotten; `None` until it is done or cancelled.
     pub expires_at: Option<TimestampMs>,
+}
+
+impl Job {
+    /// The claim of whoever got the job from [`JobStore::claim`].
+    pub fn lease(&self) -> JobLease {
+        JobLease { job: self.id, until: self.due_at }
+    }
 }
 
 /// What a job says when it is to be cancelled.
@@ -121,9 +128,10 @@ pub trait JobStore: Send + Sync {
         served: Option<TenantId>,
     ) -> Pending<'_, Option<Job>>;
 
-    /// Settles a claimed job and accepts its follow-ups, however many wait, in one commit; false if the job is gone or already done (then
-    /// nothing is written), or cancelled (then what came out of it is kept, and nothing else).
-    fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool>;
+    /// Settles a claimed job and accepts its follow-ups, however many wait, in one commit; false if the job is gone, already done or
+    /// due for somebody else than who has this claim (then nothing is written), or cancelled under this claim (then what came
+    /// out of it is kept, and nothing else).
+    fn settle(&self, lease: JobLease, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool>;
 
     /// The job, done or not, unless it is forgotten at `now`.
     fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>>;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{AccessKeyId, TenantId};
+use super::{AccessKeyId, JobId, TenantId, TimestampMs};
 
 /// Names one request in logs, answers and commits: 1 to [`RequestId::CHARS_MAX`] visible ASCII characters.
 ///
@@ -56,4 +56,17 @@ pub struct Actor {
     /// Whether the store refuses the write ([`crate::Kind::Forbidden`]) if it has no such key any more or it is disabled,
     /// so that a request under way has no effect once its key is gone. Not kept with the commit, where it is false.
     pub key_must_be_usable: bool,
+    /// The claim of the job that makes the write; the store refuses it ([`crate::Kind::JobDone`]) once the job is done, cancelled or
+    /// due for somebody else, so that a worker that was held up has no effect afterwards. Not kept with the commit, where it
+    /// is `None`.
+    pub lease: Option<JobLease>,
+}
+
+/// A worker's claim of a job: it holds as long as the job is not done and has this end of its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobLease {
+    /// The job.
+    pub job: JobId,
+    /// When it is due for others, as it was claimed.
+    pub until: TimestampMs,
 }

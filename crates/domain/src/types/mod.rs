@@ -17,7 +17,7 @@ mod template;
 mod text;
 mod thumbnail;
 
-pub use actor::{Actor, RequestId};
+pub use actor::{Actor, JobLease, RequestId};
 pub use assessment::{
     Aspects, Assessment, DenseLandmarks, Expression, Expressions, GenderEstimate, MeshLandmarks, Openness, Pose,
     QualityFailure, QuarterTurn,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use likeness_domain::library::jobs::{JobHandler, JobPlan, Jobs, Settled};
 use likeness_domain::ports::{Cancel, Clock, Job, JobOutcome, JobPage, JobStore, NewJob, Pending};
-use likeness_domain::types::{JobId, TenantId, TimestampMs};
+use likeness_domain::types::{JobId, JobLease, TenantId, TimestampMs};
 use likeness_domain::{Error, Kind};
 use likeness_store::memory::MemoryStore;
 use likeness_testkit::{BruteForceIndex, FakeClock, TaskDriver, Worker, block_on};
@@ -350,7 +350,8 @@ fn results_are_erased_when_their_time_is_over() {
     let mut tasks = TaskDriver::of_one(desk.jobs.purge_in_time(&*desk.store, &failed));
     desk.enqueue(vec![job_due(1, 0)]);
     let outcome = JobOutcome::Done { result: "done".into(), expires_at: TimestampMs(30_000) };
-    assert!(block_on(desk.jobs.settle(JobId::new(1).unwrap(), outcome, vec![])).unwrap());
+    let lease = JobLease { job: JobId::new(1).unwrap(), until: TimestampMs(0) };
+    assert!(block_on(desk.jobs.settle(lease, outcome, vec![])).unwrap());
     // At a time when it was not forgotten: only erasing hides it.
     let is_stored = || {
         let found = block_on(desk.store.job(TenantId::from_bits(1), JobId::new(1).unwrap(), TimestampMs(0)));
@@ -384,8 +385,8 @@ impl JobStore for Failing {
         }
         self.0.claim(kind, now, until, served)
     }
-    fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
-        self.0.settle(id, outcome, follow_ups)
+    fn settle(&self, lease: JobLease, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
+        self.0.settle(lease, outcome, follow_ups)
     }
     fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>> {
         self.0.job(tenant, id, now)

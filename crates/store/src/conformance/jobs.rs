@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use likeness_domain::Kind;
 use likeness_domain::limits::JOB_BYTES_MAX;
-use likeness_domain::ports::{Cancel, Job, JobOutcome, JobPage, JobStore, NewJob};
-use likeness_domain::types::{AccessKeyId, ID_END, JobId, TimestampMs};
+use likeness_domain::ports::{
+    Cancel, FaceScope, FaceSelector, Job, JobOutcome, JobPage, JobStore, NewJob, RecordPlace,
+};
+use likeness_domain::types::{AccessKeyId, Actor, FaceOwner, ID_END, JobId, JobLease, Revision, TimestampMs};
+use likeness_domain::{Kind, Result};
 
-use super::samples::{by, ours, theirs};
-use super::{Bench, refused};
+use super::samples::{by, face, face_id, face_set, ours, theirs};
+use super::{Bench, EVERYTHING, refused};
 
 /// A job `scan` of ours, due at 100.
 pub fn job(number: u64) -> NewJob {
@@ -49,6 +51,16 @@ fn done(result: &str, expires_at: i64) -> JobOutcome {
     JobOutcome::Done { result: Bytes::copy_from_slice(result.as_bytes()), expires_at: at(expires_at) }
 }
 
+/// Settles a job as whoever has claimed it last would.
+pub async fn settle(store: &dyn JobStore, number: u64, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Result<bool> {
+    let mut lease = JobLease { job: job_id(number), until: at(0) };
+    for tenant in [ours(), theirs()] {
+        let known = store.job(tenant, lease.job, at(i64::MIN)).await?;
+        lease = known.map_or(lease, |job| job.lease());
+    }
+    store.settle(lease, outcome, follow_ups).await
+}
+
 async fn enqueue(store: &dyn JobStore, jobs: Vec<NewJob>) -> Vec<u64> {
     store.enqueue(jobs, u64::MAX).await.unwrap().into_iter().map(JobId::get).collect()
 }
@@ -70,7 +82,7 @@ pub async fn a_job_comes_back_as_it_was_accepted(bench: Bench) -> Bench {
     assert_eq!(words(&claimed), expected);
     let no_text = Bytes::from_static(&[0, 255, 10, 0]);
     let outcome = JobOutcome::Done { result: no_text.clone(), expires_at: at(5_000) };
-    assert!(store.settle(job_id(7), outcome, vec![]).await.unwrap());
+    assert!(settle(store, 7, outcome, vec![]).await.unwrap());
     let found = store.job(ours(), job_id(7), at(4_999)).await.unwrap().unwrap();
     assert_eq!((found.result, found.expires_at, found.n_attempts), (Some(no_text), Some(at(5_000)), 1));
     assert_eq!(found.payload, "", "what was to be done is not kept beside what came out");
@@ -131,7 +143,7 @@ pub async fn jobs_of_a_process_that_is_gone_are_due_at_once(bench: Bench) -> Ben
     let store = &*bench.jobs;
     enqueue(store, vec![job(1), job(2), NewJob { due_at: at(5_000), ..job(3) }]).await;
     assert_eq!((claim(store, 100).await, claim(store, 100).await), (Some(1), Some(2)));
-    assert!(store.settle(job_id(2), done("done", 9_000), vec![]).await.unwrap());
+    assert!(settle(store, 2, done("done", 9_000), vec![]).await.unwrap());
     assert_eq!(claim(store, 200).await, None);
     assert_eq!(store.void_leases(at(200)).await.unwrap(), 1);
     assert_eq!((claim(store, 200).await, claim(store, 200).await), (Some(1), None));
@@ -163,7 +175,7 @@ pub async fn a_job_is_due_again_when_its_lease_ends(bench: Bench) -> Bench {
         assert_eq!(claimed.n_attempts, n_attempts);
         assert!(store.claim("scan", at(lease_until - 1), at(9_999), None).await.unwrap().is_none(), "it is taken");
         assert_eq!(store.next_due("scan").await.unwrap(), Some(at(lease_until)));
-        assert!(store.settle(job_id(1), JobOutcome::Again { due_at: at(lease_until + 100) }, vec![]).await.unwrap());
+        assert!(settle(store, 1, JobOutcome::Again { due_at: at(lease_until + 100) }, vec![]).await.unwrap());
     }
     let put_off = store.job(ours(), job_id(1), at(0)).await.unwrap().unwrap();
     assert_eq!((put_off.due_at, put_off.n_attempts, put_off.result), (at(3_100), 3, None));
@@ -176,11 +188,11 @@ pub async fn a_job_is_settled_once(bench: Bench) -> Bench {
     enqueue(store, vec![job(1)]).await;
     assert_eq!(claim(store, 100).await, Some(1));
     assert_eq!(claim(store, 20_000).await, Some(1));
-    assert!(store.settle(job_id(1), done("first", 90_000), vec![job(2)]).await.unwrap());
-    assert!(!store.settle(job_id(1), done("second", 95_000), vec![job(3)]).await.unwrap());
-    assert!(!store.settle(job_id(1), JobOutcome::Again { due_at: at(0) }, vec![job(3)]).await.unwrap());
-    assert!(!store.settle(job_id(1), JobOutcome::Forgotten, vec![job(3)]).await.unwrap());
-    assert!(!store.settle(job_id(99), JobOutcome::Forgotten, vec![job(3)]).await.unwrap(), "there is none");
+    assert!(settle(store, 1, done("first", 90_000), vec![job(2)]).await.unwrap());
+    assert!(!settle(store, 1, done("second", 95_000), vec![job(3)]).await.unwrap());
+    assert!(!settle(store, 1, JobOutcome::Again { due_at: at(0) }, vec![job(3)]).await.unwrap());
+    assert!(!settle(store, 1, JobOutcome::Forgotten, vec![job(3)]).await.unwrap());
+    assert!(!settle(store, 99, JobOutcome::Forgotten, vec![job(3)]).await.unwrap(), "there is none");
     let found = store.job(ours(), job_id(1), at(0)).await.unwrap().unwrap();
     assert_eq!((found.result, found.expires_at), (Some(Bytes::from("first")), Some(at(90_000))));
     assert!(store.job(ours(), job_id(2), at(0)).await.unwrap().is_some());
@@ -195,9 +207,9 @@ pub async fn a_result_is_kept_until_its_time(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     enqueue(store, (1..=5).map(job).collect()).await;
     for (number, expires_at) in [(1, 1_000), (2, 2_000), (3, 3_000)] {
-        assert!(store.settle(job_id(number), done("done", expires_at), vec![]).await.unwrap());
+        assert!(settle(store, number, done("done", expires_at), vec![]).await.unwrap());
     }
-    assert!(store.settle(job_id(4), JobOutcome::Forgotten, vec![]).await.unwrap());
+    assert!(settle(store, 4, JobOutcome::Forgotten, vec![]).await.unwrap());
     let known = async |now| {
         let mut known = Vec::new();
         for number in 1..=5 {
@@ -222,7 +234,7 @@ pub async fn many_jobs_are_forgotten_together(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     enqueue(store, (1..=450).map(job).collect()).await;
     for number in 1..=450 {
-        assert!(store.settle(job_id(number), done("done", 10), vec![]).await.unwrap());
+        assert!(settle(store, number, done("done", 10), vec![]).await.unwrap());
     }
     assert_eq!(store.forget(at(9)).await.unwrap(), 0);
     assert_eq!(store.forget(at(10)).await.unwrap(), 450);
@@ -243,12 +255,9 @@ pub async fn no_more_jobs_wait_than_may(bench: Bench) -> Bench {
     assert_eq!(store.enqueue(vec![job(5)], 3).await.unwrap(), [job_id(5)]);
     assert_eq!(claim(store, 100).await, Some(1));
     refused(store.enqueue(vec![job(7)], 3).await, Kind::Overloaded);
-    assert!(store.settle(job_id(1), done("done", 1_000), vec![]).await.unwrap());
+    assert!(settle(store, 1, done("done", 1_000), vec![]).await.unwrap());
     assert_eq!(store.enqueue(vec![job(7)], 3).await.unwrap(), [job_id(7)]);
-    assert!(
-        store.settle(job_id(2), JobOutcome::Forgotten, vec![job(8), job(9)]).await.unwrap(),
-        "follow-ups always fit"
-    );
+    assert!(settle(store, 2, JobOutcome::Forgotten, vec![job(8), job(9)]).await.unwrap(), "follow-ups always fit");
     refused(store.enqueue(vec![job(10)], 4).await, Kind::Overloaded);
     assert_eq!(store.enqueue(vec![], 0).await.unwrap(), []);
     bench
@@ -258,7 +267,7 @@ pub async fn no_more_jobs_wait_than_may(bench: Bench) -> Bench {
 pub async fn a_used_job_id_is_replaced_by_the_next(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     assert_eq!(enqueue(store, vec![job(5), job(5), job(6)]).await, [5, 6, 7]);
-    assert!(store.settle(job_id(5), done("done", 1_000), vec![job(5)]).await.unwrap());
+    assert!(settle(store, 5, done("done", 1_000), vec![job(5)]).await.unwrap());
     assert!(store.job(ours(), job_id(8), at(0)).await.unwrap().is_some());
     assert_eq!(enqueue(store, vec![job(ID_END - 1), job(ID_END - 1)]).await, [ID_END - 1, 1]);
     bench
@@ -269,7 +278,7 @@ pub async fn jobs_of_another_tenant_are_not_there(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     enqueue(store, vec![job(1)]).await;
     assert!(store.job(theirs(), job_id(1), at(0)).await.unwrap().is_none());
-    assert!(store.settle(job_id(1), done("secret", 1_000), vec![]).await.unwrap());
+    assert!(settle(store, 1, done("secret", 1_000), vec![]).await.unwrap());
     assert!(store.job(theirs(), job_id(1), at(0)).await.unwrap().is_none());
     assert!(store.job(ours(), job_id(1), at(0)).await.unwrap().is_some());
     bench
@@ -285,8 +294,8 @@ pub async fn jobs_that_are_too_large_are_refused(bench: Bench) -> Bench {
     let largest = NewJob { payload: large().slice(1..), ..job(1) };
     assert_eq!(enqueue(store, vec![largest]).await, [1]);
     let outcome = JobOutcome::Done { result: large(), expires_at: at(1_000) };
-    refused(store.settle(job_id(1), outcome, vec![]).await, Kind::InvalidArgument);
-    refused(store.settle(job_id(1), done("done", 1_000), vec![too_large()]).await, Kind::InvalidArgument);
+    refused(settle(store, 1, outcome, vec![]).await, Kind::InvalidArgument);
+    refused(settle(store, 1, done("done", 1_000), vec![too_large()]).await, Kind::InvalidArgument);
     let found = store.job(ours(), job_id(1), at(0)).await.unwrap().unwrap();
     assert_eq!((found.payload.len(), found.result), (JOB_BYTES_MAX, None));
     bench
@@ -313,7 +322,7 @@ pub async fn jobs_are_listed_last_first(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     enqueue(store, vec![job(1), job(2), job(3), NewJob { tenant: theirs(), ..job(4) }]).await;
     store.claim("scan", at(100), at(200), None).await.unwrap();
-    store.settle(job_id(1), done("result", 500), vec![]).await.unwrap();
+    settle(store, 1, done("result", 500), vec![]).await.unwrap();
     let numbers = |page: &JobPage| page.jobs.iter().map(|job| job.id.get()).collect::<Vec<_>>();
     let first = store.jobs(ours(), None, 2, at(100)).await.unwrap();
     assert_eq!(numbers(&first), [3, 2]);
@@ -341,9 +350,9 @@ pub async fn a_job_is_cancelled_once(bench: Bench) -> Bench {
     assert_eq!(claim(store, 100).await, Some(1));
     assert_eq!(cancel(ours(), 1).await, Cancel::Done);
     let again = JobOutcome::Again { due_at: at(300) };
-    assert!(!store.settle(job_id(1), again, vec![job(7)]).await.unwrap());
+    assert!(!settle(store, 1, again, vec![job(7)]).await.unwrap());
     assert_eq!(claim(store, 100).await, Some(3));
-    store.settle(job_id(3), done("result", 900), vec![]).await.unwrap();
+    settle(store, 3, done("result", 900), vec![]).await.unwrap();
     assert_eq!(cancel(ours(), 3).await, Cancel::NotFound, "it is done");
 
     for number in [1, 2] {
@@ -361,7 +370,7 @@ pub async fn a_job_is_cancelled_once(bench: Bench) -> Bench {
     assert_eq!(store.enqueue(vec![of_theirs], 2).await.unwrap(), [job_id(5)]);
     assert_eq!(store.forget(at(500)).await.unwrap(), 2);
     // An empty result is nobody's: it could not be told from a cancelled job.
-    refused(store.settle(job_id(4), done("", 900), vec![]).await, Kind::InvalidArgument);
+    refused(settle(store, 4, done("", 900), vec![]).await, Kind::InvalidArgument);
     bench
 }
 
@@ -382,9 +391,9 @@ pub async fn what_a_cancelled_job_has_done_is_kept(bench: Bench) -> Bench {
     };
     assert_eq!((known(1).await, known(2).await), (text("five"), text("five")));
     let goes_on = JobOutcome::Continue { payload: text("rest"), due_at: at(300), so_far: text("seven") };
-    assert!(!store.settle(job_id(1), goes_on, vec![job(7)]).await.unwrap());
+    assert!(!settle(store, 1, goes_on, vec![job(7)]).await.unwrap());
     assert_eq!((known(1).await, known(2).await), (text("seven"), text("five")));
-    assert!(!store.settle(job_id(1), done("all", 900), vec![]).await.unwrap());
+    assert!(!settle(store, 1, done("all", 900), vec![]).await.unwrap());
     assert_eq!(known(1).await, text("all"));
     assert_eq!(claim(store, 400).await, None);
     let listed = store.jobs(ours(), None, 9, at(499)).await.unwrap().jobs;
@@ -401,10 +410,10 @@ pub async fn a_job_that_was_begun_can_be_kept_from_being_cancelled(bench: Bench)
     assert_eq!(cancel(1).await, Cancel::TooLate);
     assert_eq!(cancel(2).await, Cancel::Done);
     assert_eq!(claim(store, 100).await, None, "what was cancelled is never begun");
-    assert!(store.settle(job_id(1), JobOutcome::Again { due_at: at(300) }, vec![]).await.unwrap());
+    assert!(settle(store, 1, JobOutcome::Again { due_at: at(300) }, vec![]).await.unwrap());
     assert_eq!(cancel(1).await, Cancel::TooLate);
     assert_eq!(claim(store, 300).await, Some(1));
-    assert!(store.settle(job_id(1), done("result", 900), vec![]).await.unwrap());
+    assert!(settle(store, 1, done("result", 900), vec![]).await.unwrap());
     assert_eq!(cancel(1).await, Cancel::NotFound);
     bench
 }
@@ -415,12 +424,62 @@ pub async fn a_job_goes_on_with_what_is_left(bench: Bench) -> Bench {
     enqueue(store, vec![job(1)]).await;
     assert_eq!(claim(store, 100).await, Some(1));
     let goes_on = |payload| JobOutcome::Continue { payload, due_at: at(300), so_far: Bytes::new() };
-    assert!(store.settle(job_id(1), goes_on(Bytes::from_static(b"half")), vec![]).await.unwrap());
+    assert!(settle(store, 1, goes_on(Bytes::from_static(b"half")), vec![]).await.unwrap());
     let known = store.job(ours(), job_id(1), at(100)).await.unwrap().unwrap();
     assert_eq!((&*known.payload, known.n_attempts, known.result), (&b"half"[..], 0, None));
     assert_eq!(claim(store, 299).await, None);
     assert_eq!(claim(store, 300).await, Some(1));
     let large = Bytes::from(vec![7; JOB_BYTES_MAX + 1]);
-    refused(store.settle(job_id(1), goes_on(large), vec![]).await, Kind::InvalidArgument);
+    refused(settle(store, 1, goes_on(large), vec![]).await, Kind::InvalidArgument);
+    bench
+}
+
+/// Somebody else has taken the job up, or it was cancelled: whoever was held up meanwhile changes nothing any more. Issue 17: a
+/// server that was stopped enrolled one more face for a job that was cancelled.
+pub async fn who_has_lost_a_job_writes_and_settles_nothing(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    let set = bench.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+    let scope = FaceScope::FaceSet(set.id);
+    let writes = async |lease: JobLease, number: u64| {
+        let actor = || Actor { lease: Some(lease), ..by(ours()) };
+        let faces = vec![face(number)];
+        let added = bench.store.add_faces(actor(), FaceOwner::FaceSet(set.id), faces, None).await.map(drop);
+        let selector = FaceSelector::Ids(vec![face_id(1)]);
+        let deleted = bench.store.delete_faces(actor(), scope, selector).await.map(drop);
+        [added, deleted]
+    };
+    let claim = async |now| store.claim("scan", at(now), at(now + 10_000), None).await.unwrap().unwrap().lease();
+    let text = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let half = || JobOutcome::Continue { payload: text("half"), due_at: at(300), so_far: text("half") };
+
+    enqueue(store, vec![job(1), NewJob { due_at: at(90_000), ..job(2) }]).await;
+    let first = claim(100).await;
+    writes(first, 2).await.into_iter().for_each(|write| write.unwrap());
+    let second = claim(20_000).await;
+    assert_eq!((first.job, second.job), (job_id(1), job_id(1)));
+    writes(first, 3).await.into_iter().for_each(|write| refused(write, Kind::JobDone));
+    assert!(!store.settle(first, half(), vec![job(7)]).await.unwrap());
+    assert!(!store.settle(first, JobOutcome::Forgotten, vec![job(7)]).await.unwrap());
+    let known = store.job(ours(), job_id(1), at(0)).await.unwrap().unwrap();
+    assert_eq!((&*known.payload, known.lease(), known.n_attempts), (&b"payload 1"[..], second, 2));
+    writes(second, 4).await.into_iter().for_each(|write| write.unwrap());
+
+    let cancelled = store.cancel(ours(), job_id(1), false, at(500_000), text("some")).await.unwrap();
+    assert_eq!(cancelled, Cancel::Done);
+    writes(second, 5).await.into_iter().for_each(|write| refused(write, Kind::JobDone));
+    let told = async || store.job(ours(), job_id(1), at(0)).await.unwrap().unwrap().result.unwrap();
+    assert!(!store.settle(first, half(), vec![job(7)]).await.unwrap());
+    assert_eq!(told().await, "some", "it is not its job any more");
+    assert!(!store.settle(second, half(), vec![job(7)]).await.unwrap());
+    assert_eq!(told().await, "half");
+    assert!(store.job(ours(), job_id(7), at(0)).await.unwrap().is_none());
+
+    let third = claim(90_000).await;
+    assert_eq!(store.void_leases(at(90_001)).await.unwrap(), 1, "its server was started anew");
+    writes(third, 6).await.into_iter().for_each(|write| refused(write, Kind::JobDone));
+    let ids = bench.store.list_faces(ours(), scope, EVERYTHING).await.unwrap();
+    assert_eq!(ids.iter().map(|face| face.id).collect::<Vec<_>>(), [2, 4].map(face_id));
+    let record = bench.store.record_after(ours(), RecordPlace::from(Revision(0)), 9).await.unwrap();
+    assert!(record.commits.iter().all(|commit| commit.actor == by(ours())), "a claim is not kept");
     bench
 }

@@ -28,7 +28,7 @@ pub fn theirs() -> TenantId {
 pub fn by(tenant: TenantId) -> Actor {
     let key = if tenant == ours() { "our-key" } else { "their-key" };
     let request_id = RequestId::new("request-1").expect("a valid request id");
-    Actor { tenant, key: AccessKeyId::new(key), request_id, key_must_be_usable: false }
+    Actor { tenant, key: AccessKeyId::new(key), request_id, key_must_be_usable: false, lease: None }
 }
 
 /// At most so many face sets of a tenant.

@@ -240,7 +240,7 @@ impl Credentials {
         let asked_by = actor.clone();
         self.write_in(manner, Some(actor), doing, move |conn| {
             tenants::refuse_deleted(conn, asked_by.tenant)?;
-            tenants::refuse_unusable_key(conn, &asked_by)?;
+            tenants::refuse_unusable(conn, &asked_by)?;
             act(conn, asked_by.tenant)
         })
     }

@@ -90,6 +90,7 @@ pub(super) fn next_step(conn: &Connection) -> Answer<Option<Step>> {
                 key: key.map(|key| AccessKeyId::new(&key).ok_or_else(damaged)).transpose()?,
                 request_id: RequestId::new(&row.get::<_, String>(3)?).ok_or_else(damaged)?,
                 key_must_be_usable: false,
+                lease: None,
             },
             sequences: match rest {
                 [] => numbers.iter().map(|number| u64::from_le_bytes(*number)).collect(),

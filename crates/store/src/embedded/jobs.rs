@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 use likeness_domain::ports::{Cancel, Job, JobOutcome, JobPage, JobStore, NewJob, Pending};
-use likeness_domain::types::{AccessKeyId, JobId, TenantId, TimestampMs};
+use likeness_domain::types::{AccessKeyId, JobId, JobLease, TenantId, TimestampMs};
 use rusqlite::{Connection, Row};
 
 use super::errors::{Answer, Failure};
@@ -150,13 +150,14 @@ fn claim(
     rows::first(tx.conn, &format!("SELECT {JOB_COLUMNS} FROM jobs WHERE sequence = ?1"), [sequence], job_row)
 }
 
-fn settle(tx: &mut WriteTx<'_>, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Answer<bool> {
-    let sql = "SELECT sequence, kind FROM jobs WHERE id = ?1 AND expires_at IS NULL";
+fn settle(tx: &mut WriteTx<'_>, lease: JobLease, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Answer<bool> {
+    let (id, until) = (lease.job.get(), lease.until.0);
+    let sql = "SELECT sequence, kind FROM jobs WHERE id = ?1 AND expires_at IS NULL AND due_at = ?2";
     let found = |row: &Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?));
-    let Some((sequence, kind)) = rows::first(tx.conn, sql, [id.get()], found)? else {
+    let Some((sequence, kind)) = rows::first(tx.conn, sql, (id, until), found)? else {
         let so_far = bounds::so_far(&outcome);
-        let sql = "UPDATE jobs SET payload = ?2 WHERE id = ?1 AND result = x''";
-        let is_told = !so_far.is_empty() && tx.conn.prepare_cached(sql)?.execute((id.get(), so_far))? > 0;
+        let sql = "UPDATE jobs SET payload = ?2 WHERE id = ?1 AND result = x'' AND due_at = ?3";
+        let is_told = !so_far.is_empty() && tx.conn.prepare_cached(sql)?.execute((id, so_far, until))? > 0;
         tx.idle = !is_told;
         return Ok(false);
     };
@@ -281,11 +282,11 @@ impl JobStore for EmbeddedStore {
         self.write("claim a job", move |tx| claim(tx, kind, now, lease_until, served))
     }
 
-    fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
+    fn settle(&self, lease: JobLease, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
         self.write("settle the job", move |tx| {
             bounds::check_outcome(&outcome)?;
             bounds::check_jobs(&follow_ups)?;
-            settle(tx, id, outcome, follow_ups)
+            settle(tx, lease, outcome, follow_ups)
         })
     }
 

@@ -414,7 +414,7 @@ impl EmbeddedStore {
     {
         self.write_in(manner, doing, move |tx| {
             tenants::refuse_deleted(tx.conn, actor.tenant)?;
-            tenants::refuse_unusable_key(tx.conn, &actor)?;
+            tenants::refuse_unusable(tx.conn, &actor)?;
             let answer = act(tx, actor.tenant)?;
             tx.actor = Some(actor);
             Ok(answer)
@@ -568,7 +568,7 @@ impl GalleryStore for EmbeddedStore {
         let (index, n_rows_max) = (Arc::clone(&self.index), self.delete_rows);
         let is_small = deletes::is_small(&selector, n_rows_max);
         let act = move |tx: &mut WriteTx<'_>| {
-            tenants::refuse_unusable_key(tx.conn, &actor)?;
+            tenants::refuse_unusable(tx.conn, &actor)?;
             let begun = deletes::begin(tx, &actor, (scope, &selector), index.as_ref(), n_rows_max)?;
             tx.actor = Some(actor);
             Ok(begun)

@@ -6,7 +6,7 @@
 
 use likeness_domain::access::{Grants, TenantUsage};
 use likeness_domain::ports::Change;
-use likeness_domain::types::{Actor, TenantId};
+use likeness_domain::types::{Actor, JobLease, TenantId};
 use rusqlite::Connection;
 
 use super::checksums::{self, PERSONS};
@@ -14,7 +14,7 @@ use super::errors::RECOVER;
 use super::errors::{Answer, Failure};
 use super::transaction::WriteTx;
 use super::{codec, face_sets, rows};
-use crate::bounds::{key_gone, tenant_deleted};
+use crate::bounds::{key_gone, lease_over, tenant_deleted};
 
 /// Uploads erased in one go: they may be of 20 MB each, which are overwritten.
 const UPLOADS_AT_ONCE: usize = 4;
@@ -37,8 +37,15 @@ pub(super) fn refuse_deleted(conn: &Connection, tenant: TenantId) -> Answer<()> 
     Ok(())
 }
 
-/// `Forbidden` for a key that was deleted or disabled since the request was admitted, where the actor says so.
-pub(super) fn refuse_unusable_key(conn: &Connection, actor: &Actor) -> Answer<()> {
+/// `Forbidden` for a key that was deleted or disabled since the request was admitted, where the actor says so, and `JobDone`
+/// for a job that is not the actor's any more.
+pub(super) fn refuse_unusable(conn: &Connection, actor: &Actor) -> Answer<()> {
+    if let Some(JobLease { job, until }) = actor.lease {
+        let sql = "SELECT 1 FROM jobs WHERE id = ?1 AND expires_at IS NULL AND due_at = ?2";
+        if !conn.prepare_cached(sql)?.exists((job.get(), until.0))? {
+            return Err(Failure::Said(lease_over()));
+        }
+    }
     let Some(key) = actor.key.as_ref().filter(|_| actor.key_must_be_usable) else { return Ok(()) };
     let sql = "SELECT 1 FROM access_keys WHERE id = ?1 AND (tenant = ?2 OR grants = ?3) AND enabled = 1";
     let operators = Grants::OPERATOR.to_string();

@@ -9,7 +9,7 @@ use likeness_domain::types::{
 use likeness_domain::{Error, Result};
 
 use super::{Changes, MemoryStore, State, ready};
-use crate::bounds::{key_gone, tenant_deleted};
+use crate::bounds::{key_gone, lease_over, tenant_deleted};
 
 impl State {
     /// The tenant's key of that id.
@@ -36,8 +36,12 @@ impl State {
         if self.deleted_tenants.contains(&tenant) { Err(tenant_deleted()) } else { Ok(()) }
     }
 
-    /// `Forbidden` for a key that was deleted or disabled since the request was admitted, where the actor says so.
-    pub(super) fn refuse_unusable_key(&self, actor: &Actor) -> Result<()> {
+    /// `Forbidden` for a key that was deleted or disabled since the request was admitted, where the actor says so, and `JobDone`
+    /// for a job that is not the actor's any more.
+    pub(super) fn refuse_unusable(&self, actor: &Actor) -> Result<()> {
+        if actor.lease.is_some_and(|lease| !self.jobs.is_under(lease)) {
+            return Err(lease_over());
+        }
         let Some(id) = actor.key.as_ref().filter(|_| actor.key_must_be_usable) else { return Ok(()) };
         let acts = |key: &AccessKey| key.tenant.id == actor.tenant || key.grants == Grants::OPERATOR;
         let is_usable = |key: &AccessKey| key.id == *id && acts(key) && key.enabled;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use likeness_domain::Result;
 use likeness_domain::ports::{Cancel, Job, JobOutcome, JobPage, JobStore, NewJob, NonceStore, Pending};
-use likeness_domain::types::{JobId, TenantId, TimestampMs};
+use likeness_domain::types::{JobId, JobLease, TenantId, TimestampMs};
 
 use super::{MemoryStore, ready};
 use crate::bounds::{self, kept_until};
@@ -88,17 +88,24 @@ impl Jobs {
         Some(job.clone())
     }
 
-    fn settle(&mut self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Result<bool> {
+    /// Whether a claim still holds.
+    pub(super) fn is_under(&self, lease: JobLease) -> bool {
+        let mut jobs = self.jobs.values();
+        jobs.any(|job| is_undone(job) && job.lease() == lease)
+    }
+
+    fn settle(&mut self, lease: JobLease, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Result<bool> {
         bounds::check_outcome(&outcome)?;
         bounds::check_jobs(&follow_ups)?;
-        if let Some(job) = self.jobs.values_mut().find(|job| job.id == id && job.is_cancelled) {
+        if let Some(job) = self.jobs.values_mut().find(|job| job.lease() == lease && job.is_cancelled) {
             let so_far = bounds::so_far(&outcome);
             if !so_far.is_empty() {
                 job.result = Some(Bytes::copy_from_slice(so_far));
             }
             return Ok(false);
         }
-        let Some((&sequence, job)) = self.jobs.iter_mut().find(|(_, job)| job.id == id && is_undone(job)) else {
+        let Some((&sequence, job)) = self.jobs.iter_mut().find(|(_, job)| job.lease() == lease && is_undone(job))
+        else {
             return Ok(false);
         };
         match outcome {
@@ -139,8 +146,8 @@ impl JobStore for MemoryStore {
         ready(Ok(self.read().jobs.claim(kind, now, lease_until, served)))
     }
 
-    fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
-        ready(self.read().jobs.settle(id, outcome, follow_ups))
+    fn settle(&self, lease: JobLease, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
+        ready(self.read().jobs.settle(lease, outcome, follow_ups))
     }
 
     fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>> {

@@ -109,7 +109,7 @@ impl MemoryStore {
     ) -> Result<T> {
         let mut state = self.read();
         state.refuse_deleted(actor.tenant)?;
-        state.refuse_unusable_key(&actor)?;
+        state.refuse_unusable(&actor)?;
         let mut changes = Changes::default();
         let answer = act(&mut state, actor.tenant, &mut changes)?;
         self.commit(&mut state, Some(actor), changes);
@@ -137,6 +137,7 @@ impl MemoryStore {
         let revision = state.revision;
         if let Some(actor) = actor.filter(|_| !changes.is_empty()) {
             let refs = changes.iter().map(ref_of).collect();
+            let actor = Actor { key_must_be_usable: false, lease: None, ..actor };
             state.commits.push(Stored { revision, at: WallClock.now(), actor, changes: refs });
         }
         let seen = changes.into_iter().filter_map(|change| match change {

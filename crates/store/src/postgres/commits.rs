@@ -96,6 +96,7 @@ fn stored(row: &Row) -> Answer<Stored> {
             key: key.map(|key| AccessKeyId::new(key).ok_or_else(damaged)).transpose()?,
             request_id: RequestId::new(request).ok_or_else(damaged)?,
             key_must_be_usable: false,
+            lease: None,
         },
         changes: refs_of(changes).ok_or_else(damaged)?,
     })

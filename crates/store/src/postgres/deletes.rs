@@ -178,6 +178,7 @@ fn step(row: &Row) -> Answer<Step> {
         key: key.map(|key| AccessKeyId::new(key).ok_or_else(damaged)).transpose()?,
         request_id: RequestId::new(request).ok_or_else(damaged)?,
         key_must_be_usable: false,
+        lease: None,
     };
     let (numbers, []) = faces.as_chunks() else { return Err(damaged()) };
     Ok(Step { id, actor, sequences: numbers.iter().map(|number| i64::from_le_bytes(*number)).collect() })
@@ -195,7 +196,7 @@ struct Made {
 
 /// Makes a step or as much of it as the pace allows, after the writes of the tenant that wait; `None` if it is made already.
 async fn make(shared: &Arc<Shared>, id: i64, actor: &Actor, pace: &mut Pace) -> Answer<Option<Made>> {
-    let actor = Actor { key_must_be_usable: false, ..actor.clone() };
+    let actor = Actor { key_must_be_usable: false, lease: None, ..actor.clone() };
     let turn = shared.its_turn(shared.turns.take(actor.tenant)).await?;
     let (started, n_rows_max) = (Instant::now(), pace.n_rows());
     let turn = Box::pin(std::future::ready(turn));

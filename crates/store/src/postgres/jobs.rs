@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 use likeness_domain::ports::{Cancel, Job, JobOutcome, JobPage, JobStore, NewJob, Pending};
-use likeness_domain::types::{AccessKeyId, JobId, TenantId, TimestampMs};
+use likeness_domain::types::{AccessKeyId, JobId, JobLease, TenantId, TimestampMs};
 use tokio_postgres::Row;
 
 use super::errors::{Answer, Failure};
@@ -128,30 +128,34 @@ async fn claim(
     row.as_ref().map(job_row).transpose()
 }
 
-async fn settle(session: &Session, id: JobId, outcome: &JobOutcome, follow_ups: &[NewJob]) -> Answer<bool> {
-    let id = number(id.get());
+async fn settle(session: &Session, lease: JobLease, outcome: &JobOutcome, follow_ups: &[NewJob]) -> Answer<bool> {
+    let (id, until) = (number(lease.job.get()), lease.until.0);
     let n_settled = match outcome {
         JobOutcome::Done { result, expires_at } => {
-            let sql = "UPDATE jobs SET payload = '', result = $2, expires_at = $3 WHERE id = $1 AND expires_at IS NULL";
-            session.execute(sql, &[&id, &&result[..], &expires_at.0]).await?
+            let sql = "UPDATE jobs SET payload = '', result = $3, expires_at = $4
+                       WHERE id = $1 AND expires_at IS NULL AND due_at = $2";
+            session.execute(sql, &[&id, &until, &&result[..], &expires_at.0]).await?
         }
         JobOutcome::Continue { payload, due_at, so_far: _ } => {
-            let sql = "UPDATE jobs SET payload = $2, due_at = $3, n_attempts = 0 WHERE id = $1 AND expires_at IS NULL";
-            session.execute(sql, &[&id, &&payload[..], &due_at.0]).await?
+            let sql = "UPDATE jobs SET payload = $3, due_at = $4, n_attempts = 0
+                       WHERE id = $1 AND expires_at IS NULL AND due_at = $2";
+            session.execute(sql, &[&id, &until, &&payload[..], &due_at.0]).await?
         }
         JobOutcome::Again { due_at } => {
-            let sql = "UPDATE jobs SET due_at = $2 WHERE id = $1 AND expires_at IS NULL";
-            session.execute(sql, &[&id, &due_at.0]).await?
+            let sql = "UPDATE jobs SET due_at = $3 WHERE id = $1 AND expires_at IS NULL AND due_at = $2";
+            session.execute(sql, &[&id, &until, &due_at.0]).await?
         }
         JobOutcome::Forgotten => {
-            session.execute("DELETE FROM jobs WHERE id = $1 AND expires_at IS NULL", &[&id]).await?
+            let sql = "DELETE FROM jobs WHERE id = $1 AND expires_at IS NULL AND due_at = $2";
+            session.execute(sql, &[&id, &until]).await?
         }
     };
     let so_far = bounds::so_far(outcome);
     if n_settled > 0 {
         insert(session, follow_ups).await?;
     } else if !so_far.is_empty() {
-        session.execute("UPDATE jobs SET payload = $2 WHERE id = $1 AND result = ''::bytea", &[&id, &so_far]).await?;
+        let sql = "UPDATE jobs SET payload = $3 WHERE id = $1 AND result = ''::bytea AND due_at = $2";
+        session.execute(sql, &[&id, &until, &so_far]).await?;
     }
     Ok(n_settled > 0)
 }
@@ -198,13 +202,13 @@ impl JobStore for PostgresStore {
         self.write("claim a job", move |session| Box::pin(claim(session, node, (kind, now), lease_until, served)))
     }
 
-    fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
+    fn settle(&self, lease: JobLease, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
         self.write("settle the job", move |session| {
             let (outcome, follow_ups) = (outcome.clone(), follow_ups.clone());
             Box::pin(async move {
                 bounds::check_outcome(&outcome)?;
                 bounds::check_jobs(&follow_ups)?;
-                settle(session, id, &outcome, &follow_ups).await
+                settle(session, lease, &outcome, &follow_ups).await
             })
         })
     }

@@ -5,12 +5,12 @@
 //! - Nothing is written for a tenant in `deleted_tenants`, so what is left of it only gets less.
 
 use likeness_domain::access::{Grants, TenantUsage};
-use likeness_domain::types::{AccessKeyId, Actor, TenantId};
+use likeness_domain::types::{AccessKeyId, Actor, JobLease, TenantId};
 
 use super::errors::{Answer, Failure};
 use super::rows;
 use super::session::Session;
-use crate::bounds::{key_gone, tenant_deleted};
+use crate::bounds::{key_gone, lease_over, tenant_deleted};
 
 /// See `GalleryStore::usage`.
 pub(super) async fn of_tenant(session: &Session, tenant: TenantId) -> Answer<TenantUsage> {
@@ -26,7 +26,8 @@ pub(super) async fn of_tenant(session: &Session, tenant: TenantId) -> Answer<Ten
 }
 
 /// `Forbidden` for a tenant that was deleted: a request that was under way meanwhile must not leave anything behind. And for
-/// a key that was deleted or disabled since the request was admitted, where the actor says so.
+/// a key that was deleted or disabled since the request was admitted, where the actor says so. `JobDone` for a job that is not the
+/// actor's any more; whoever cancels the job or takes it waits until the transaction has ended.
 pub(super) async fn refuse_unusable(session: &Session, actor: &Actor) -> Answer<()> {
     let key = actor.key.as_ref().filter(|_| actor.key_must_be_usable).map(AccessKeyId::as_str);
     let sql = "SELECT EXISTS (SELECT 1 FROM deleted_tenants WHERE tenant = $1),
@@ -37,7 +38,15 @@ pub(super) async fn refuse_unusable(session: &Session, actor: &Actor) -> Answer<
     if row.try_get(0)? {
         return Err(Failure::Said(tenant_deleted()));
     }
-    if row.try_get(1)? { Ok(()) } else { Err(Failure::Said(key_gone())) }
+    if !row.try_get(1)? {
+        return Err(Failure::Said(key_gone()));
+    }
+    let Some(JobLease { job, until }) = actor.lease else { return Ok(()) };
+    let sql = "SELECT 1 FROM jobs WHERE id = $1 AND expires_at IS NULL AND due_at = $2 FOR SHARE";
+    match session.exists(sql, &[&rows::number(job.get()), &until.0]).await? {
+        true => Ok(()),
+        false => Err(Failure::Said(lease_over())),
+    }
 }
 
 /// `Forbidden` for a tenant that was deleted.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use likeness_domain::ports::{FaceScope, GalleryStore, JobOutcome, JobStore, NewJob, NonceStore};
 use likeness_domain::types::FaceOwner;
-use likeness_store::conformance::jobs::{at, job, job_id};
+use likeness_store::conformance::jobs::{at, job, job_id, settle};
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger};
 use likeness_store::embedded::EmbeddedStore;
@@ -41,7 +41,7 @@ async fn write_for_ever(dir: &Path, first: u64) {
             // The follow-up exists exactly when the job is done.
             let outcome = JobOutcome::Done { result: Bytes::from_static(b"done"), expires_at: at(i64::MAX) };
             let follow_up = NewJob { kind: "callback", ..job(2 * number + 1) };
-            assert!(store.settle(job_id(2 * number), outcome, vec![follow_up]).await.unwrap());
+            assert!(settle(&store, 2 * number, outcome, vec![follow_up]).await.unwrap());
             say("settled", 2 * number);
         }
         assert!(store.consume("nonce", &number.to_le_bytes(), at(0), at(1)).await.unwrap());

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use likeness_domain::ports::{GalleryStore, JobOutcome, JobStore, NewJob, NonceStore};
+use likeness_domain::types::JobLease;
 use likeness_store::conformance::Ledger;
-use likeness_store::conformance::jobs::{at, job, job_id, words};
+use likeness_store::conformance::jobs::{at, job, job_id, settle, words};
 use likeness_store::conformance::samples::ours;
 use likeness_store::embedded::{DATABASE_FILE, EmbeddedStore};
 use likeness_store::memory::MemoryStore;
@@ -30,8 +31,10 @@ enum Step {
         now: i64,
         lease: i64,
     },
+    /// By the last claim, or by one that ended before.
     Settle {
         id: u8,
+        is_late: bool,
         outcome: Outcome,
         follow_ups: Vec<(u8, bool, i64)>,
     },
@@ -74,8 +77,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (new_jobs(), 0..12_u64).prop_map(|(jobs, waiting_max)| Step::Enqueue { jobs, waiting_max }),
         6 => (any::<bool>(), 0..30_i64, 1..10_i64)
             .prop_map(|(is_scan, now, lease)| Step::Claim { is_scan, now, lease }),
-        4 => (1..16_u8, outcome, new_jobs())
-            .prop_map(|(id, outcome, follow_ups)| Step::Settle { id, outcome, follow_ups }),
+        4 => (1..16_u8, proptest::bool::weighted(0.2), outcome, new_jobs())
+            .prop_map(|(id, is_late, outcome, follow_ups)| Step::Settle { id, is_late, outcome, follow_ups }),
         2 => (1..16_u8, any::<bool>(), 0..30_i64)
             .prop_map(|(id, only_unbegun, expires_at)| Step::Cancel { id, only_unbegun, expires_at }),
         1 => (0..30_i64).prop_map(|now| Step::Forget { now }),
@@ -104,7 +107,7 @@ async fn answer<S: JobStore + NonceStore>(store: &S, step: &Step, now_ms: i64) -
             let claimed = store.claim(kind, at(*now), at(now + lease), None).await.unwrap();
             format!("{:?} {:?}", claimed.as_ref().map(words), store.next_due(kind).await.unwrap())
         }
-        Step::Settle { id, outcome, follow_ups } => {
+        Step::Settle { id, is_late, outcome, follow_ups } => {
             let outcome = match outcome {
                 Outcome::Done(expires_at) => {
                     JobOutcome::Done { result: Bytes::from(vec![*id; 3]), expires_at: at(*expires_at) }
@@ -112,8 +115,10 @@ async fn answer<S: JobStore + NonceStore>(store: &S, step: &Step, now_ms: i64) -
                 Outcome::Again(due_at) => JobOutcome::Again { due_at: at(*due_at) },
                 Outcome::Forgotten => JobOutcome::Forgotten,
             };
-            let settled = store.settle(job_id(u64::from(*id)), outcome, made(follow_ups)).await.unwrap();
-            settled.to_string()
+            let known = store.job(ours(), job_id(u64::from(*id)), at(i64::MIN)).await.unwrap();
+            let mut lease = known.map_or(JobLease { job: job_id(u64::from(*id)), until: at(0) }, |job| job.lease());
+            lease.until.0 -= i64::from(*is_late);
+            store.settle(lease, outcome, made(follow_ups)).await.unwrap().to_string()
         }
         Step::Cancel { id, only_unbegun, expires_at } => {
             let cancelled =
@@ -193,7 +198,7 @@ fn no_trace_of_a_forgotten_job_is_left_in_any_file() {
                 0 => JobOutcome::Forgotten,
                 _ => JobOutcome::Done { result, expires_at: at(5_000) },
             };
-            assert!(store.settle(job_id(number as u64), outcome, vec![]).await.unwrap());
+            assert!(settle(&store, number as u64, outcome, vec![]).await.unwrap());
         }
         // What was to be done went with the commit of its result, and may be overwritten already.
         assert!(is_on_disk(1_001), "what is stored can be found");

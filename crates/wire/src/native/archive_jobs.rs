@@ -913,6 +913,8 @@ impl Imports {
             }
             match enrolled {
                 Ok(()) => {}
+                // Cancelled, or somebody else's by now.
+                Err(error) if error.kind() == Kind::JobDone => return Ok(Duration::ZERO),
                 Err(error) if is_of_the_server(error.kind()) => {
                     // What is done is noted, if anything is; the next try begins behind it.
                     return if n_done > 0 || work.line > line_before { Ok(WAITS[0]) } else { Err(error) };

@@ -159,6 +159,8 @@ impl Enrolments {
             let photo = Photo { first_id: photo.first_id, request: photo.request.clone() };
             let outcome = match self.enrolled(&caller, &name, photo).await {
                 Ok(outcome) => outcome,
+                // Cancelled, or somebody else's by now: nothing of this image is enrolled.
+                Err(error) if error.kind() == Kind::JobDone => break,
                 Err(error) if !is_of_the_server(error.kind()) => refused(&error),
                 Err(error) if n_done == 0 => return Err(error),
                 Err(_) => return Ok(Some(WAITS[0])),

@@ -431,7 +431,7 @@ async fn a_cancelled_import_stops_at_the_next_thousand_and_a_cancelled_export_is
     let settled = settled.unwrap();
     let n_enrolled = n_faces(&server, "copy").await;
     assert!((1000..=3000).contains(&n_enrolled), "{n_enrolled} of 3500");
-    server.bed.store.settle(claimed.id, settled.outcome, settled.follow_ups).await.unwrap();
+    server.bed.store.settle(claimed.lease(), settled.outcome, settled.follow_ups).await.unwrap();
     let told = server.acme(200, "GET", &job, Value::Null).await;
     assert_eq!((&told["state"], &told["outcome"]["n_faces"]), (&json!("cancelled"), &json!(n_enrolled)), "{told}");
 
@@ -481,7 +481,7 @@ async fn a_cancelled_import_tells_what_it_has_enrolled() {
     let told = async || server.acme(200, "GET", &job, Value::Null).await;
     let cancelled = told().await;
     assert_eq!((&cancelled["state"], &cancelled["outcome"]["n_faces"]), (&json!("cancelled"), &json!(0)));
-    assert!(!server.bed.store.settle(claimed.id, settled.outcome, settled.follow_ups).await.unwrap());
+    assert!(!server.bed.store.settle(claimed.lease(), settled.outcome, settled.follow_ups).await.unwrap());
     let cancelled = told().await;
     assert_eq!((&cancelled["state"], &cancelled["outcome"]["n_faces"]), (&json!("cancelled"), &json!(1200)));
     assert_eq!(n_faces(&server, "copy").await, 1200);

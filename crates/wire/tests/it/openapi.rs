@@ -302,7 +302,7 @@ async fn do_jobs(server: &Server, kind: &'static str) {
     let lease_until = TimestampMs(NOW + 10_000);
     while let Some(job) = server.bed.store.claim(kind, TimestampMs(NOW), lease_until, None).await.unwrap() {
         let settled = worker.handler.run(&job).await.unwrap();
-        server.bed.store.settle(job.id, settled.outcome, settled.follow_ups).await.unwrap();
+        server.bed.store.settle(job.lease(), settled.outcome, settled.follow_ups).await.unwrap();
     }
 }
 

@@ -689,6 +689,30 @@ async fn a_cancelled_job_tells_of_faces_that_its_server_had_yet_to_note() {
     assert_eq!(outcome, &json!({"n_faces": 0, "photos": []}));
 }
 
+/// Issue 17: a server that was stopped while another one cancelled its job enrolled one more image when it went on.
+#[tokio::test]
+async fn who_is_late_with_a_cancelled_job_enrols_nothing_of_it() {
+    let server = with_set().await;
+    let made = server.acme(201, "POST", "/uploads", json!({"image": {"base64": base64(P1)}})).await;
+    let photos = json!({"photos": [{"image": {"upload": made["upload"]}}]});
+    let job = server.acme(202, "POST", "/face-sets/staff/faces/enrol-later", photos).await;
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    let now = server.bed.clock.now();
+    let claimed = server.bed.store.claim("enrol-faces", now, TimestampMs(now.0 + 10_000), None).await.unwrap().unwrap();
+    server.acme(200, "DELETE", &path, Value::Null).await;
+    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
+    let worker = workers.into_iter().find(|worker| worker.handler.plan().kind == "enrol-faces").unwrap();
+    let settled = worker.handler.run(&claimed).await.unwrap();
+    assert_eq!(n_faces(&server).await, 0);
+    assert!(!server.bed.store.settle(claimed.lease(), settled.outcome, settled.follow_ups).await.unwrap());
+    let told = server.acme(200, "GET", &path, Value::Null).await;
+    assert_eq!(
+        (&told["state"], &told["outcome"]),
+        (&json!("cancelled"), &json!({"n_faces": 0, "photos": []})),
+        "{told}"
+    );
+}
+
 #[tokio::test]
 async fn a_job_that_enrols_is_refused_where_it_could_never_be_done_and_can_be_cancelled() {
     let server = with_set().await;

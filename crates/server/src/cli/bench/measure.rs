@@ -261,7 +261,7 @@ fn actor() -> Actor {
 
 /// Somebody who enrols faces for that tenant.
 pub(super) fn actor_of(tenant: TenantId) -> Actor {
-    Actor { tenant, key: None, request_id: RequestId::unnamed(), key_must_be_usable: false }
+    Actor { tenant, key: None, request_id: RequestId::unnamed(), key_must_be_usable: false, lease: None }
 }
 
 /// A set for made-up faces.

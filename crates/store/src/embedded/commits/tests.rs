@@ -84,7 +84,7 @@ impl Bench {
         all.now += after_ms;
         all.revision += 1;
         let request_id = RequestId::new("request-1").unwrap();
-        let actor = Actor { tenant, key: None, request_id, key_must_be_usable: false };
+        let actor = Actor { tenant, key: None, request_id, key_must_be_usable: false, lease: None };
         let (revision, previous) = (Revision(all.revision), Revision(all.last_commit));
         insert(&self.conn, revision, previous, TimestampMs(all.now), &actor, &[change]).unwrap();
         all.last_commit = all.revision;

@@ -147,7 +147,7 @@ async fn furnish(library: &Library) {
     jobs.enqueue(vec![job(1), job(2), job(3)], 100).await.unwrap();
     let begun = jobs.claim("scan", at(200), at(300), None).await.unwrap().unwrap();
     let outcome = JobOutcome::Done { result: Bytes::from_static(b"result"), expires_at: at(9000) };
-    assert!(jobs.settle(begun.id, outcome, vec![]).await.unwrap());
+    assert!(jobs.settle(begun.lease(), outcome, vec![]).await.unwrap());
     jobs.claim("scan", at(200), at(300), None).await.unwrap().unwrap();
     assert!(once.consume("nonce", b"spent", at(0), at(i64::MAX / 2)).await.unwrap());
     assert!(once.consume("nonce", b"", at(0), at(i64::MAX / 2)).await.unwrap());

@@ -8,9 +8,10 @@ use likeness_domain::ports::{
     CredentialStore, FaceScope, FaceSelector, GallerySearch, GalleryStore, JobStore, NewJob, VectorIndex,
 };
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, Actor, FaceId, FaceOwner, FaceSet, FaceSetId, JobId, Secret, Similarity, Tenant,
+    AccessKey, AccessKeyId, Actor, FaceId, FaceOwner, FaceSet, FaceSetId, JobId, JobLease, Secret, Similarity, Tenant,
     TenantName, TimestampMs,
 };
+use likeness_store::conformance::jobs::job;
 use likeness_store::conformance::samples::*;
 use likeness_store::index::BruteForceIndex;
 use likeness_store::postgres::{Address, PostgresStore, Settings};
@@ -288,6 +289,49 @@ pub(super) async fn leases_end_with(a: Node, b: &Node, server: &Server, database
     assert_eq!((again.id, again.n_attempts), (claimed.id, 2));
     assert_eq!((take_over().await, take_over().await), (0, 0), "B is at it");
     assert_eq!(b.store.void_leases(TimestampMs(2)).await.unwrap(), 1, "B has been started anew");
+}
+
+/// What a worker writes for a job is there before another server has cancelled the job, or not at all: whoever has cancelled it
+/// sees everything of it.
+#[test]
+fn nothing_is_written_for_a_job_that_another_server_has_cancelled() {
+    if !server::is_installed() {
+        return;
+    }
+    let server = server::shared();
+    let database = server.database();
+    let (a, b) = (Node::open(server, &database), Node::open(server, &database));
+    runtime().block_on(async {
+        let set = staff(&a).await.id;
+        let mut n_written = 0;
+        for round in 1..=n_rounds().min(120) {
+            let accepted = a.store.enqueue(vec![job(round)], 10).await.unwrap();
+            let claimed = a.store.claim("scan", TimestampMs(200), TimestampMs(900), None).await.unwrap().unwrap();
+            let actor = Actor { lease: Some(claimed.lease()), ..by(ours()) };
+            let adding = a.store.add_faces(actor, FaceOwner::FaceSet(set), vec![face(round)], None);
+            let cancelling = async {
+                let until = TimestampMs(1_000_000);
+                b.store.cancel(ours(), accepted[0], false, until, bytes::Bytes::new()).await.unwrap();
+                b.store.face_set(ours(), name("staff")).await.unwrap().unwrap().n_faces
+            };
+            let (added, n_seen) = match round % 3 {
+                0 => {
+                    let added = adding.await;
+                    (added, cancelling.await)
+                }
+                _ => tokio::join!(adding, cancelling),
+            };
+            match added {
+                Ok(_) => n_written += 1,
+                Err(error) => assert_eq!(error.kind(), Kind::JobDone, "{error:?}"),
+            }
+            assert_eq!(n_seen, n_written, "round {round}");
+        }
+        let late =
+            Actor { lease: Some(JobLease { job: JobId::new(1).unwrap(), until: TimestampMs(900) }), ..by(ours()) };
+        let added = a.store.add_faces(late, FaceOwner::FaceSet(set), vec![face(900)], None).await;
+        assert_eq!(added.unwrap_err().kind(), Kind::JobDone);
+    });
 }
 
 /// Killed in the middle of writes: what was acknowledged is there, and nothing that was refused. Meanwhile searches are

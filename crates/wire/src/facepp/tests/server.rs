@@ -67,7 +67,7 @@ impl Server {
         let later = TimestampMs(now.0 + 60_000);
         while let Some(job) = block_on(self.store.claim(handler.plan().kind, now, later, None)).unwrap() {
             let Settled { outcome, follow_ups } = block_on(handler.run(&job)).unwrap();
-            assert!(block_on(self.store.settle(job.id, outcome, follow_ups)).unwrap());
+            assert!(block_on(self.store.settle(job.lease(), outcome, follow_ups)).unwrap());
             n_done += 1;
         }
         n_done
