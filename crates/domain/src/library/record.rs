@@ -1,12 +1,12 @@
 //! Who did what: the record of commits, for people.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Library;
 use crate::access::{Caller, Grant};
 use crate::ports::{ChangeRef, CommitRecord, RecordPlace};
-use crate::types::{FaceSetId, FaceSetName, PersonId, PersonKey, Revision};
-use crate::{Error, Result, limits};
+use crate::types::{FaceSetId, FaceSetName, PersonId, PersonKey, Revision, TenantId};
+use crate::{Error, Kind, Result, limits};
 
 /// Commits that are read at a time when only those of one face set are wanted.
 const READ_AT_ONCE: usize = 1000;
@@ -90,6 +90,50 @@ impl Library {
         };
         let persons = persons.into_iter().map(|person| (person.id, person.key)).collect();
         Ok(Record { commits, face_sets, persons, compacted, reached, has_more })
+    }
+
+    /// A place in the record of commits before every one that is made from now on; `None` if none is known at the moment.
+    pub fn place_in_record(&self) -> Option<RecordPlace> {
+        self.ports.index.revision().map(RecordPlace::from)
+    }
+
+    /// How many faces requests of that id have enrolled in the set after a place in the record, and how far that goes. `None`
+    /// where that is not known: commits from there on are not kept any more, are of another history, or are too many. For
+    /// whoever takes up, or tells of, work that somebody else has begun.
+    pub async fn faces_enrolled_by(
+        &self,
+        tenant: TenantId,
+        request_id: &str,
+        face_set: FaceSetId,
+        after: RecordPlace,
+    ) -> Result<Option<(u64, RecordPlace)>> {
+        let (mut reached, mut n_looked_at) = (after, 0);
+        let mut enrolled = HashSet::new();
+        while n_looked_at < LOOKED_AT_MAX {
+            let page = match self.ports.store.record_after(tenant, reached, READ_AT_ONCE).await {
+                Err(error) if error.kind() == Kind::Changed => return Ok(None),
+                page => page?,
+            };
+            if after.revision < page.compacted {
+                return Ok(None);
+            }
+            reached = page.reached;
+            n_looked_at += page.commits.len();
+            for CommitRecord { actor, changes, .. } in page.commits {
+                // A person that joined has brought faces that were enrolled before.
+                let is_of_person = changes.iter().any(|change| matches!(change, ChangeRef::PersonChanged(_)));
+                if actor.request_id.as_str() == request_id && !is_of_person {
+                    enrolled.extend(changes.iter().filter_map(|change| match change {
+                        ChangeRef::Put(set, face) if *set == face_set => Some(*face),
+                        _ => None,
+                    }));
+                }
+            }
+            if !page.has_more {
+                return Ok(Some((enrolled.len() as u64, reached)));
+            }
+        }
+        Ok(None)
     }
 }
 

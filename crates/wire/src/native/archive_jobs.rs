@@ -23,9 +23,9 @@ use http_body_util::BodyExt;
 use likeness_domain::access::{Access, Caller, Grant};
 use likeness_domain::library::jobs::{JobHandler, JobPlan, Settled};
 use likeness_domain::library::{self, Library};
-use likeness_domain::ports::{ArchiveId, ArchiveStore, Job, JobOutcome, JobStore, Pending};
+use likeness_domain::ports::{ArchiveId, ArchiveStore, Job, JobOutcome, JobStore, Pending, RecordPlace};
 use likeness_domain::types::{
-    FaceSet, FaceSetId, FaceSetKey, FaceSetName, FaceSetSummary, PackId, TenantId, TimestampMs,
+    FaceSet, FaceSetId, FaceSetKey, FaceSetName, FaceSetSummary, PackId, Revision, TenantId, TimestampMs,
 };
 use likeness_domain::{Error, Kind, limits};
 use serde::{Deserialize, Serialize};
@@ -598,6 +598,17 @@ struct ImportWork {
     is_ended: bool,
     /// Why the rest is not enrolled.
     failed: Option<dto::JobOutcome>,
+    /// A place in the record of commits, as number and mark. What the job has enrolled since then is known from there, also where
+    /// nobody was left to note it. `None` where that is not known, and in what programs of before kept.
+    #[serde(default)]
+    place: Option<(u64, Option<u64>)>,
+    /// How many of `n_enrolled` came after that place.
+    #[serde(default)]
+    n_since: u64,
+    /// How many of `n_enrolled` are of lines behind `line`: a server that was at them is gone, or has failed in their middle. They
+    /// come back as known.
+    #[serde(default)]
+    n_ahead: u64,
 }
 
 /// `POST /face-sets/{name}/archive/import-later`
@@ -663,6 +674,9 @@ pub(super) async fn import_later(
         refused: VecDeque::new(),
         is_ended: false,
         failed: None,
+        place: api.library.place_in_record().map(|place| (place.revision.0, place.mark)),
+        n_since: 0,
+        n_ahead: 0,
     };
     let job = api.library.accept_job(&caller, IMPORT, json_text::write(&work).into(), WAITING_MAX).await?;
     unfinished.keep();
@@ -876,6 +890,7 @@ impl Imports {
     /// Enrols some thousand faces; the pause before the next ones.
     async fn step(&self, job: &Job, work: &mut ImportWork) -> Result<Duration, Error> {
         let mut begun = job::begun(&self.library, &self.access, job, work.face_set).await?;
+        work.catch_up(&self.library, job).await?;
         let archive = ArchiveId { tenant: job.tenant, number: work.archive };
         let (archives, now) = (Arc::clone(&self.archives), self.library.now());
         off_thread(move || archives.touch(archive, now)).await?;
@@ -954,8 +969,11 @@ impl Imports {
             let request = library::ImportFaces { face_set: face_set.name.clone(), faces };
             match self.library.import_faces(caller, request).await {
                 Ok(library::FacesImported { n_enrolled, n_known }) => {
+                    let n_again = n_known.min(work.n_ahead);
+                    work.n_ahead -= n_again;
                     work.n_enrolled += n_enrolled;
-                    work.n_known += n_known;
+                    work.n_since += n_enrolled;
+                    work.n_known += n_known - n_again;
                     work.line = last;
                 }
                 // Of those that do not fit as a whole the first ones do.
@@ -977,6 +995,23 @@ impl Imports {
 }
 
 impl ImportWork {
+    /// Adds what the job has enrolled and nobody has noted.
+    async fn catch_up(&mut self, library: &Library, job: &Job) -> Result<(), Error> {
+        let (Some((revision, mark)), Some(face_set)) = (self.place, FaceSetId::new(self.face_set)) else {
+            return Ok(());
+        };
+        let place = RecordPlace { revision: Revision(revision), mark };
+        let enrolled = library.faces_enrolled_by(job.tenant, &job::request_id(job), face_set, place).await?;
+        self.place = enrolled.map(|(_, reached)| (reached.revision.0, reached.mark));
+        if let Some((n_enrolled, _)) = enrolled {
+            let n_unnoted = n_enrolled.saturating_sub(self.n_since);
+            self.n_enrolled += n_unnoted;
+            self.n_ahead += n_unnoted;
+            self.n_since = 0;
+        }
+        Ok(())
+    }
+
     fn refuse(&mut self, line: u64, error: &Error) {
         self.n_refused += 1;
         if self.refused.len() >= LINES_MAX {
@@ -1035,11 +1070,17 @@ impl JobHandler for Imports {
                 off_thread(move || archives.erase(archive)).await?;
                 return Ok(job::settled(&self.library, &work.outcome()));
             }
-            let pause = match self.step(job, &mut work).await {
+            let stepped = self.step(job, &mut work).await;
+            let is_cancelled = job::is_cancelled(&self.library, job).await;
+            let pause = match stepped {
                 // Its archive went when it was cancelled.
-                Err(_) if job::is_cancelled(&self.library, job).await => Duration::ZERO,
+                Err(_) if is_cancelled => Duration::ZERO,
                 stepped => stepped?,
             };
+            if is_cancelled {
+                // From now on nothing more is enrolled.
+                work.catch_up(&self.library, job).await?;
+            }
             let so_far = work.outcome();
             Ok(job::goes_on(&self.library, &work, pause, Some(&so_far)))
         })
@@ -1127,10 +1168,11 @@ pub(super) async fn erase_all_of(archives: &Arc<dyn ArchiveStore>, tenant: Tenan
     off_thread(move || archives.erase_all_of(tenant)).await
 }
 
-/// What an undone import of ours has enrolled.
-pub(super) fn so_far(job: &Job) -> Option<dto::JobOutcome> {
-    let work: ImportWork = serde_json::from_slice(&job.payload).ok()?;
-    Some(work.outcome())
+/// What an undone import of ours has enrolled, noted or not.
+pub(super) async fn so_far(library: &Library, job: &Job) -> Result<Option<dto::JobOutcome>, Error> {
+    let Ok(mut work) = serde_json::from_slice::<ImportWork>(&job.payload) else { return Ok(None) };
+    work.catch_up(library, job).await?;
+    Ok(Some(work.outcome()))
 }
 
 /// How far a job of ours is; `None` for other jobs and in listings, which have no payloads.

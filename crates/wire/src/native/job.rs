@@ -61,6 +61,11 @@ pub(super) fn accepted(job: &Job, now: TimestampMs, progress: Option<dto::JobPro
     json(StatusCode::ACCEPTED, &described(job, now, progress, None))
 }
 
+/// What the requests of a job are called in the record of commits.
+pub(super) fn request_id(job: &Job) -> String {
+    format!("job-{}", job.id)
+}
+
 /// In whose name a job is done, and the face set that it is for: by its id, as another set may have got the name meanwhile.
 pub(super) async fn begun(
     library: &Library,
@@ -69,7 +74,7 @@ pub(super) async fn begun(
     face_set: u64,
 ) -> Result<(Caller, FaceSet), Error> {
     let gone = || Error::new(Kind::FaceSetNotFound, "the face set was deleted");
-    let caller = access.caller_of_job(job, Limits::NONE, format!("job-{}", job.id)).await?;
+    let caller = access.caller_of_job(job, Limits::NONE, request_id(job)).await?;
     let id = FaceSetId::new(face_set).ok_or_else(gone)?;
     let face_set = library.known_face_set(&caller, id).await?.face_set;
     Ok((caller, face_set))

@@ -47,7 +47,7 @@ pub(super) async fn cancel(Call { api, caller }: Call, OfId(id): OfId) -> Answer
     let so_far = async |job: &Job| {
         let outcome = match job.kind.as_str() {
             enrolments::ENROL => enrolments::so_far(&api.library, &caller, job).await?,
-            archive_jobs::IMPORT => archive_jobs::so_far(job),
+            archive_jobs::IMPORT => archive_jobs::so_far(&api.library, job).await?,
             _ => None,
         };
         Ok(job::so_far_bytes(outcome.as_ref()))
