@@ -113,7 +113,8 @@ impl Database {
             Some(damage) => {
                 let message = format!("cannot {doing}: the library in `{}` is damaged: {damage}", dir.display());
                 Error::internal(message, damage).with_hint(
-                    "`likeness check` names all that is damaged; restore a backup, or `likeness recover` it, first",
+                    "`likeness check` names all that is damaged: delete such faces by their ids (`likeness face delete`) and \
+                     enrol them again, or restore a backup, or `likeness recover` it",
                 )
             }
             None => failure.into_error(&doing, &dir),

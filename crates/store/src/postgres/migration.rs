@@ -355,8 +355,9 @@ impl Connected {
             Failure::Damaged(what) => {
                 let message = format!("cannot {doing}: the library in `{}` is damaged: {what}", self.shown);
                 Error::internal(message, what).with_hint(
-                    "`likeness check` names all that is damaged; restore a backup of the database first, or, if a \
-                                migration has begun it as its target, empty it and begin again",
+                    "`likeness check` names all that is damaged: delete such faces by their ids (`likeness face delete`) and \
+                     enrol them again, or restore a backup of the database; if a migration has begun it as its target, empty \
+                     it and begin again",
                 )
             }
             failure => failure.into_error(doing),

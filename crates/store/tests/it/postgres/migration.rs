@@ -683,6 +683,43 @@ fn a_damaged_row_of_the_source_ends_the_move() {
     assert_eq!(hits[0].face, face_id(900_001));
 }
 
+/// Issue 17: of a million faces one is damaged. Its id is named, deleting it by that is possible, and then the others can be
+/// moved: out of a database, and out of a folder.
+#[test]
+fn a_library_can_be_moved_once_its_damaged_face_is_deleted() {
+    if !server::is_installed() {
+        return;
+    }
+    let server = server::shared();
+    let name = server.database();
+    let scratch = tempfile::tempdir().unwrap();
+    let last = folder(&scratch.path().join("last"));
+    block_on(async { furnish(&in_folder(scratch.path()).unwrap()).await });
+    let delete = async |library: &Library, number: u64| {
+        let set = library.gallery.face_sets(ours()).await.unwrap()[0].face_set.id;
+        let selector = FaceSelector::Ids(vec![face_id(number)]);
+        let deleted = library.gallery.delete_faces(by(ours()), FaceScope::FaceSet(set), selector).await.unwrap();
+        assert_eq!(deleted, [face_id(number)]);
+    };
+    let ends_with = |from: &Place, to: &Place, row: &str| {
+        let error = moved(from, to, Task::Copy).err().expect("it is refused");
+        assert!(error.message().contains(row), "{error:?}");
+        assert!(error.hint().unwrap().contains("delete such faces by their ids (`likeness face delete`)"), "{error:?}");
+    };
+    let conn = rusqlite::Connection::open(scratch.path().join(likeness_store::embedded::DATABASE_FILE)).unwrap();
+    conn.execute("UPDATE faces SET subject = 'eve' WHERE id = 900001", []).unwrap();
+    drop(conn);
+    ends_with(&folder(scratch.path()), &database(server, &name), "a row of `faces` (face 900001, ");
+    block_on(async { delete(&in_folder(scratch.path()).unwrap(), 900_001).await });
+    moved(&folder(scratch.path()), &database(server, &name), Task::Finish).unwrap();
+
+    let sequence = "(SELECT sequence FROM faces WHERE id = 900002)";
+    server.sql(&name, &format!("UPDATE templates SET checksum = checksum + 1 WHERE face = {sequence}"));
+    ends_with(&database(server, &name), &last, "a row of `templates` (face 900002, ");
+    block_on(async { delete(&in_database(server, &name).unwrap(), 900_002).await });
+    moved(&database(server, &name), &last, Task::Finish).unwrap();
+}
+
 /// How long it takes, there and back: `LIKENESS_TEST_MIGRATE_FACES=1000000 cargo nextest run --release -E
 /// 'test(how_long_a_move_takes)' --no-capture` for the figures of docs/scale.md.
 #[test]
