@@ -520,7 +520,7 @@ async fn store(found: &mut Findings, config: &Config, data: &Path, presence: Pre
         found.ok("store", "no library yet; the first `likeness serve` makes one");
         return;
     }
-    let cure = "`likeness check --thorough` says more; `likeness recover` and `likeness restore` are the ways back";
+    let (cure, unreached) = store_cures(config.general.store.is_some());
     match presence {
         // Its folder is not to be had, and the line before says why.
         Presence::Silent { .. } => return,
@@ -547,13 +547,13 @@ async fn store(found: &mut Findings, config: &Config, data: &Path, presence: Pre
     }
     let connection = match Connection::as_operator(config).await {
         Ok(connection) => connection,
-        Err(error) => return found.error("store", &error, cure),
+        Err(error) => return found.error("store", &error, unreached),
     };
     let report: Result<dto::Report, Error> =
         connection.call(Method::GET, &["report"], &[("thorough", "false")], Payload::Empty).await;
     let report = match report {
         Ok(report) => report,
-        Err(error) => return found.error("store", &error, cure),
+        Err(error) => return found.error("store", &error, unreached),
     };
     if report.problems.is_empty() {
         let (faces, sets) = (counted(report.n_faces, "face"), counted(report.n_face_sets, "face set"));
@@ -570,6 +570,16 @@ async fn store(found: &mut Findings, config: &Config, data: &Path, presence: Pre
         index(found, &checked);
     }
     face_sets(found, config, &connection).await;
+}
+
+/// What cures damage of the store, and what a store that cannot be asked.
+fn store_cures(is_database: bool) -> (&'static str, &'static str) {
+    const OF_FOLDER: &str =
+        "`likeness check --thorough` says more; `likeness recover` and `likeness restore` are the ways back";
+    const OF_DATABASE: &str = "`likeness check --thorough` says more; damaged faces can be deleted by their ids, and a \
+                               backup of the database is the way back";
+    const UNREACHED: &str = "see whether the database runs; the server's log says why it cannot be used";
+    if is_database { (OF_DATABASE, UNREACHED) } else { (OF_FOLDER, OF_FOLDER) }
 }
 
 /// The index of a running server against its store. A command that opens the folder itself fills its own from the store.
@@ -712,6 +722,16 @@ fn files_max() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Issue 17: where the database was away, the cure was to recover or restore a folder.
+    #[test]
+    fn a_database_is_not_cured_by_commands_for_folders() {
+        let (damaged, unreached) = store_cures(true);
+        for cure in [damaged, unreached] {
+            assert!(cure.contains("database") && !cure.contains("likeness re"), "{cure}");
+        }
+        assert!(store_cures(false).1.contains("`likeness recover`"));
+    }
 
     #[tokio::test]
     async fn a_disk_that_hangs_is_not_waited_for() {

@@ -702,7 +702,7 @@ fn a_library_can_be_moved_once_its_damaged_face_is_deleted() {
         assert_eq!(deleted, [face_id(number)]);
     };
     let ends_with = |from: &Place, to: &Place, row: &str| {
-        let error = moved(from, to, Task::Copy).err().expect("it is refused");
+        let error = moved(from, to, Task::Copy).expect_err("it is refused");
         assert!(error.message().contains(row), "{error:?}");
         assert!(error.hint().unwrap().contains("delete such faces by their ids (`likeness face delete`)"), "{error:?}");
     };
