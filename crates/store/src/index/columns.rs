@@ -11,7 +11,7 @@ use likeness_domain::filter::Filter;
 use likeness_domain::types::{FaceId, FieldSchema, FieldType, FieldValue};
 
 use super::kernel;
-use super::kernel::pages::fetch_value_ahead;
+use super::kernel::pages::{fetch_ahead, fetch_value_ahead};
 
 /// Rows of a segment.
 pub(super) const SEGMENT_ROWS: usize = 1024;
@@ -149,7 +149,7 @@ impl Cells {
 /// One column of a segment. Cells without a value hold zero and are told apart by `present`, except that code 0 and
 /// "no text" are the same thing.
 #[derive(Debug, Clone)]
-enum Column {
+pub(super) enum Column {
     Text(Vec<u32>),
     Whole { values: Wholes, present: Bits },
     Real { values: Vec<f64>, present: Bits },
@@ -159,7 +159,7 @@ enum Column {
 /// Whole numbers, in a byte each while all of them lie close together, as ages, years and levels do: a filter then reads an
 /// eighth of the memory and compares 64 of them at a time.
 #[derive(Debug, Clone)]
-enum Wholes {
+pub(super) enum Wholes {
     /// Offsets from `base`, which is 128 below the first number as far as there are such numbers.
     Near {
         base: i64,
@@ -265,6 +265,24 @@ impl Column {
     }
 }
 
+impl Column {
+    /// Has fetched into the cache which cells have a value, and where the values are.
+    pub(super) fn fetch_ahead(&self) {
+        fetch_value_ahead(self);
+    }
+
+    /// Has the values themselves fetched; what [`Column::fetch_ahead`] fetches should be there.
+    pub(super) fn fetch_values_ahead(&self) {
+        match self {
+            Column::Text(codes) => fetch_ahead(codes),
+            Column::Whole { values: Wholes::Near { offsets, .. }, .. } => fetch_ahead(offsets),
+            Column::Whole { values: Wholes::Far(values), .. } => fetch_ahead(values),
+            Column::Real { values, .. } => fetch_ahead(values),
+            Column::Boolean { .. } => {}
+        }
+    }
+}
+
 fn put<T: Copy + Default>(values: &mut Vec<T>, row: usize, value: T) {
     if row >= values.len() {
         values.resize(row + 1, T::default());
@@ -292,9 +310,9 @@ impl Columns {
         Cells(self.0.iter().map(|column| column.get(row)).collect())
     }
 
-    /// Has fetched into the cache which cells have a value, and where the values are.
-    pub(super) fn fetch_ahead(&self) {
-        self.0.iter().for_each(fetch_value_ahead);
+    /// All of them.
+    pub(super) fn all(&self) -> &[Column] {
+        &self.0
     }
 
     pub(super) fn clear(&mut self, row: usize) {
@@ -361,15 +379,31 @@ impl Plan {
         }
     }
 
+    /// The columns that it looks at, some more than once.
+    pub(super) fn columns(&self) -> Vec<usize> {
+        match self {
+            Plan::Every(parts) | Plan::AnyOf(parts) => parts.iter().flat_map(Plan::columns).collect(),
+            Plan::Not(part) => part.columns(),
+            Plan::Nothing | Plan::Face(_) => Vec::new(),
+            Plan::Present { column_idx }
+            | Plan::Code { column_idx, .. }
+            | Plan::Boolean { column_idx, .. }
+            | Plan::Whole { column_idx, .. }
+            | Plan::Real { column_idx, .. } => vec![*column_idx],
+        }
+    }
+
     /// The rows of a segment of `n_rows` rows that pass.
-    pub(super) fn rows(&self, faces: &[FaceId], columns: &Columns, n_rows: usize) -> Bits {
+    pub(super) fn rows<'a>(&self, faces: &impl Fn() -> &'a [FaceId], columns: &[Column], n_rows: usize) -> Bits {
         let mut rows = self.raw_rows(faces, columns);
-        and(&mut rows, &first_rows(n_rows));
+        if n_rows < SEGMENT_ROWS {
+            and(&mut rows, &first_rows(n_rows));
+        }
         rows
     }
 
     /// Rows beyond the last one have any bit.
-    fn raw_rows(&self, faces: &[FaceId], columns: &Columns) -> Bits {
+    fn raw_rows<'a>(&self, faces: &impl Fn() -> &'a [FaceId], columns: &[Column]) -> Bits {
         match self {
             Plan::Every(parts) => {
                 let mut rows = NO_ROWS.map(|word| !word);
@@ -388,18 +422,18 @@ impl Plan {
             }),
             Plan::Not(part) => part.raw_rows(faces, columns).map(|word| !word),
             Plan::Nothing => NO_ROWS,
-            Plan::Face(wanted) => select(faces, |face| face.get() == *wanted),
-            Plan::Present { column_idx } => match &columns.0[*column_idx] {
+            Plan::Face(wanted) => select(faces(), |face| face.get() == *wanted),
+            Plan::Present { column_idx } => match &columns[*column_idx] {
                 Column::Text(codes) => select(codes, |code| code != NO_TEXT),
                 Column::Whole { present, .. } | Column::Real { present, .. } | Column::Boolean { present, .. } => {
                     *present
                 }
             },
-            Plan::Code { column_idx, code } => match &columns.0[*column_idx] {
+            Plan::Code { column_idx, code } => match &columns[*column_idx] {
                 Column::Text(codes) => selected(|rows| kernel::active().select_code(codes, *code, rows)),
                 _ => NO_ROWS,
             },
-            Plan::Boolean { column_idx, value } => match &columns.0[*column_idx] {
+            Plan::Boolean { column_idx, value } => match &columns[*column_idx] {
                 Column::Boolean { values, present } => {
                     let mut rows = if *value { *values } else { values.map(|word| !word) };
                     and(&mut rows, present);
@@ -407,7 +441,7 @@ impl Plan {
                 }
                 _ => NO_ROWS,
             },
-            Plan::Whole { column_idx, min, max } => match &columns.0[*column_idx] {
+            Plan::Whole { column_idx, min, max } => match &columns[*column_idx] {
                 Column::Whole { values, present } => {
                     let mut rows = values.rows(*min, *max);
                     and(&mut rows, present);
@@ -415,7 +449,7 @@ impl Plan {
                 }
                 _ => NO_ROWS,
             },
-            Plan::Real { column_idx, min, max } => match &columns.0[*column_idx] {
+            Plan::Real { column_idx, min, max } => match &columns[*column_idx] {
                 Column::Real { values, present } => {
                     let mut rows = selected(|rows| kernel::active().select_real(values, (*min, *max), rows));
                     and(&mut rows, present);

@@ -16,7 +16,7 @@ use super::places::Places;
 use super::quantise::RowCodes;
 use super::rotation::Rotation;
 use super::row_file::{Epoch, RowFile, RowFiles};
-use super::segment::{NO_SLOT, NewRow, Segment, SharedSegment};
+use super::segment::{NO_SLOT, NewRow, Segment, SharedSegment, passing};
 use super::sketch::SKETCHED_FROM;
 
 /// A change of one gallery.
@@ -146,7 +146,7 @@ impl Gallery {
         let (snapshot, plans) = self.snapshot([Some(filter)]);
         let mut sequences = Vec::new();
         for segment in snapshot.segments.iter() {
-            let rows = segment.rows(plans[0].as_ref());
+            let rows = passing(segment, plans[0].as_ref());
             for (word_idx, mut word) in rows.into_iter().enumerate() {
                 while word != 0 {
                     let row = word_idx * 64 + word.trailing_zeros() as usize;

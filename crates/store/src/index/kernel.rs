@@ -427,6 +427,7 @@ pub struct Kernel {
     select_byte: fn(&[u8], (u8, u8), &mut [u64]),
     select_whole: fn(&[i64], (i64, i64), &mut [u64]),
     select_real: fn(&[f64], (f64, f64), &mut [u64]),
+    list: fn(&[u64], usize, &mut Vec<u16>) -> usize,
 }
 
 impl Kernel {
@@ -580,6 +581,13 @@ impl Kernel {
     #[inline]
     pub fn select_real(&self, values: &[f64], (min, max): (f64, f64), rows: &mut [u64]) {
         (self.select_real)(values, (min, max), rows);
+    }
+
+    /// How many bits of `rows` are set; if they are at most `n_max`, appends their places to `list`, in their order.
+    #[inline]
+    pub fn list(&self, rows: &[u64], n_max: usize, list: &mut Vec<u16>) -> usize {
+        assert!(rows.len() * 64 <= 1 << 16, "places are numbers of 16 bits");
+        (self.list)(rows, n_max, list)
     }
 
     /// The similarity of two unit vectors of the same number of lines, as [`Similarity::of_units`] defines it.
@@ -815,6 +823,38 @@ fn select<T: Copy>(values: &[T], rows: &mut [u64], pass: impl Fn(T) -> bool) {
         let chunk = chunks.next().unwrap_or(&[]);
         *word = chunk.iter().enumerate().fold(0, |word, (idx, &value)| word | u64::from(pass(value)) << idx);
     }
+}
+
+/// [`Kernel::list`]. Where few bits are set a word has none, one or two, and how many cannot be foreseen: so the first few
+/// places of each are written whether they are there or not.
+#[inline(always)]
+fn list_bits(rows: &[u64], n_max: usize, list: &mut Vec<u16>) -> usize {
+    const AT_ONCE: usize = 4;
+    let n_rows = rows.iter().map(|word| word.count_ones() as usize).sum();
+    if n_rows > n_max {
+        return n_rows;
+    }
+    let mut at = list.len();
+    let end = at + n_rows;
+    list.resize(end + AT_ONCE, 0);
+    for (word_idx, &word) in rows.iter().enumerate() {
+        let first = (word_idx * 64) as u16;
+        let mut left = word;
+        let n_of_word = word.count_ones() as usize;
+        let room = &mut list[at..at + n_of_word.max(AT_ONCE)];
+        let (at_once, beyond) = room.split_at_mut(AT_ONCE);
+        for room in at_once {
+            *room = first + left.trailing_zeros() as u16;
+            left &= left.wrapping_sub(1);
+        }
+        for room in beyond {
+            *room = first + left.trailing_zeros() as u16;
+            left &= left.wrapping_sub(1);
+        }
+        at += n_of_word;
+    }
+    list.truncate(end);
+    n_rows
 }
 
 fn select_code(values: &[u32], code: u32, rows: &mut [u64]) {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use likeness_domain::types::FieldSchema;
 
-use super::columns::{Bits, Cells, Columns, Plan, SEGMENT_ROWS, first_rows};
+use super::columns::{Bits, Cells, Column, Columns, Plan, SEGMENT_ROWS, first_rows};
 use super::kernel::at_hand::{AtHand, Planes};
 use super::kernel::pages::{Arena, Line, Slot, fetch_ahead, fetch_start_ahead, fetch_value_ahead};
 use super::kernel::sketch::{self as sketches, BLOCK_LINES, BLOCK_ROWS};
@@ -196,6 +196,8 @@ impl Clone for Segment {
 pub(super) type SharedSegment = AtHand<Segment>;
 
 impl Planes for Segment {
+    type Column = Column;
+
     fn coarse_plane(&self) -> Rows<'_> {
         let n_lines = n_code_lines(self.dimensions);
         Rows { coarse: self.coarse.get(), n_lines, sizes: self.sizes.get(), next_coarse: &[], next_sizes: &[] }
@@ -213,6 +215,18 @@ impl Planes for Segment {
     fn sketch_plane(&self) -> &[CodeLine] {
         self.sketched.as_ref().and_then(|sketched| sketched.plane.as_deref()).unwrap_or_default()
     }
+
+    fn columns(&self) -> &[Column] {
+        self.columns.all()
+    }
+}
+
+/// The rows of a segment that pass; all without a plan.
+pub(super) fn passing(segment: &SharedSegment, plan: Option<&Plan>) -> Bits {
+    let n_rows = segment.n_rows();
+    // Only a plan that names a face looks at the segment itself.
+    let faces = || segment.labels.faces();
+    plan.map_or_else(|| first_rows(n_rows), |plan| plan.rows(&faces, segment.columns(), n_rows))
 }
 
 impl Segment {
@@ -508,23 +522,5 @@ impl Segment {
     /// Has what looks at rows need to know of the segment fetched into the cache: where its planes are.
     pub(super) fn fetch_ahead(&self) {
         fetch_start_ahead(self, LOOKED_AT_BYTES);
-    }
-
-    /// The same for a search with a filter, which also looks at where the columns are.
-    pub(super) fn fetch_all_ahead(&self) {
-        fetch_value_ahead(self);
-    }
-
-    /// Has what filters look at first fetched into the cache; the segment itself should be there.
-    pub(super) fn fetch_columns_ahead(&self) {
-        self.columns.fetch_ahead();
-    }
-
-    /// The rows that pass; all without a plan.
-    pub(super) fn rows(&self, plan: Option<&Plan>) -> Bits {
-        plan.map_or_else(
-            || first_rows(self.n_rows()),
-            |plan| plan.rows(self.labels.faces(), &self.columns, self.n_rows()),
-        )
     }
 }

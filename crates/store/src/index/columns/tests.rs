@@ -77,7 +77,12 @@ fn filter() -> impl Strategy<Value = Filter> {
 
 #[track_caller]
 fn check_plan(filter: &Filter, rows: &[Row], faces: &[FaceId], columns: &Columns, dictionary: &Dictionary) {
-    let passing = Plan::new(filter, &schema(), dictionary).rows(faces, columns, rows.len());
+    let plan = Plan::new(filter, &schema(), dictionary);
+    let passing = plan.rows(&|| faces, columns.all(), rows.len());
+    // What is fetched ahead is all that is looked at.
+    let mut others = Columns::new(&schema());
+    plan.columns().into_iter().for_each(|column_idx| others.0[column_idx] = columns.0[column_idx].clone());
+    assert_eq!(plan.rows(&|| faces, others.all(), rows.len()), passing, "{filter:?} looks at other columns, too");
     for (row_idx, row) in rows.iter().enumerate() {
         let row = FilterRow { face: row.face, subject: row.subject.as_deref(), values: &row.values };
         assert_eq!(bit(&passing, row_idx), filter.matches(row), "{filter:?} on {row:?}");

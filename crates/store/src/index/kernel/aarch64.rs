@@ -6,8 +6,9 @@ use std::ops::Range;
 
 use super::{
     BoundTerms, CodeLine, FifthRows, FineRows, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine,
-    RowSizes, Rows, TILE_PROBES, TileProbes, Tiles, bit_sums_by_bit, refine_by_row, scan_batch_by_tiles, scan_by_group,
-    scan_list_by_row, scan_tiles_by_group, select_byte, select_code, select_real, select_whole, unpack_coarse_by_word,
+    RowSizes, Rows, TILE_PROBES, TileProbes, Tiles, bit_sums_by_bit, list_bits, refine_by_row, scan_batch_by_tiles,
+    scan_by_group, scan_list_by_row, scan_tiles_by_group, select_byte, select_code, select_real, select_whole,
+    unpack_coarse_by_word,
 };
 
 /// The kernels this processor can run, fastest first.
@@ -41,6 +42,7 @@ static NEON: Kernel = Kernel {
     select_code,
     select_whole,
     select_real,
+    list: list_bits,
 };
 
 type ScanOf<'a> = (&'a Rows<'a>, Range<usize>, &'a [u64]);

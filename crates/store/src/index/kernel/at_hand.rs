@@ -1,10 +1,11 @@
-//! Where the planes of a shared segment are, without looking at the segment.
+//! Where the planes and columns of a shared segment are, without looking at the segment.
 //!
 //! A scan comes by a thousand segments of a million rows. Each is somewhere in memory, on a page of its own, and while the
-//! scan keeps memory busy it takes the time of twenty rows to look one up, only to learn where its planes are. So that is
-//! kept in the list of segments itself, which is read from one end to the other.
+//! scan keeps memory busy it takes the time of twenty rows to look one up, only to learn where its planes are, or for a
+//! filter its columns. So that is kept in the list of segments itself, which is read from one end to the other.
 #![expect(unsafe_code, reason = "slices that are kept beside what owns them")]
 
+use std::fmt::Debug;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -14,6 +15,9 @@ use super::{CodeLine, FineRows, RowSizes, Rows};
 /// What has planes. They must stay where they are and as they are while nobody has it to change it, which holds for
 /// everything without interior mutability.
 pub trait Planes: Clone {
+    /// What filters look at of all rows, for one of their fields.
+    type Column: Debug;
+
     /// The coarse plane of all rows, filled up to whole groups, without any to come.
     fn coarse_plane(&self) -> Rows<'_>;
 
@@ -25,13 +29,16 @@ pub trait Planes: Clone {
 
     /// The sketches of all rows, or nothing.
     fn sketch_plane(&self) -> &[CodeLine];
+
+    /// What filters look at of all rows.
+    fn columns(&self) -> &[Self::Column];
 }
 
 /// Something shared, with its planes at hand: one line of memory.
 ///
 /// # Invariants
-/// Pointers and lengths are those of `owner`'s planes, or the lengths are 0. The fine plane has as many lines as the coarse
-/// one, and as many residuals as there are sizes.
+/// Pointers and lengths are those of `owner`'s planes and columns, or the lengths are 0. Both planes have `n_lines` lines for
+/// each of the sizes, and there are as many residuals as sizes.
 #[derive(Debug)]
 pub struct AtHand<S: Planes> {
     coarse: NonNull<CodeLine>,
@@ -39,12 +46,13 @@ pub struct AtHand<S: Planes> {
     sketches: NonNull<CodeLine>,
     fine: NonNull<CodeLine>,
     residuals: NonNull<u16>,
+    columns: NonNull<S::Column>,
     owner: Arc<S>,
-    n_coarse_lines: u32,
     n_sizes: u16,
     n_rows: u16,
-    n_lines: u16,
     n_sketch_lines: u16,
+    n_lines: u8,
+    n_columns: u8,
 }
 
 const _: () = assert!(size_of::<AtHand<Nothing>>() == size_of::<CodeLine>());
@@ -54,6 +62,8 @@ const _: () = assert!(size_of::<AtHand<Nothing>>() == size_of::<CodeLine>());
 struct Nothing;
 
 impl Planes for Nothing {
+    type Column = u64;
+
     fn coarse_plane(&self) -> Rows<'_> {
         Rows { coarse: &[], n_lines: 1, sizes: &[], next_coarse: &[], next_sizes: &[] }
     }
@@ -69,12 +79,16 @@ impl Planes for Nothing {
     fn sketch_plane(&self) -> &[CodeLine] {
         &[]
     }
+
+    fn columns(&self) -> &[u64] {
+        &[]
+    }
 }
 
 // SAFETY: the pointers are only read through, and what they point to is the owner's.
-unsafe impl<S: Planes + Send + Sync> Send for AtHand<S> {}
+unsafe impl<S: Planes + Send + Sync> Send for AtHand<S> where S::Column: Send + Sync {}
 // SAFETY: as above.
-unsafe impl<S: Planes + Send + Sync> Sync for AtHand<S> {}
+unsafe impl<S: Planes + Send + Sync> Sync for AtHand<S> where S::Column: Send + Sync {}
 
 impl<S: Planes> Clone for AtHand<S> {
     fn clone(&self) -> Self {
@@ -92,12 +106,13 @@ impl<S: Planes> AtHand<S> {
             sketches: NonNull::dangling(),
             fine: NonNull::dangling(),
             residuals: NonNull::dangling(),
+            columns: NonNull::dangling(),
             owner: Arc::new(owner),
-            n_coarse_lines: 0,
             n_sizes: 0,
             n_rows: 0,
-            n_lines: 0,
             n_sketch_lines: 0,
+            n_lines: 0,
+            n_columns: 0,
         };
         at_hand.find();
         at_hand
@@ -106,19 +121,21 @@ impl<S: Planes> AtHand<S> {
     fn find(&mut self) {
         let rows = self.owner.coarse_plane();
         let n = |n: usize| u16::try_from(n).expect("a segment is far smaller");
-        self.n_coarse_lines = u32::try_from(rows.coarse.len()).expect("a segment is far smaller");
-        self.n_sizes = n(rows.sizes.len());
-        (self.n_rows, self.n_lines) = (n(self.owner.n_rows()), n(rows.n_lines));
+        let few = |n: usize| u8::try_from(n).expect("a row has fewer lines, and fewer fields");
+        (self.n_rows, self.n_sizes, self.n_lines) = (n(self.owner.n_rows()), n(rows.sizes.len()), few(rows.n_lines));
+        assert!(rows.coarse.len() == self.n_plane_lines());
         (self.coarse, self.sizes) = (NonNull::from(rows.coarse).cast(), NonNull::from(rows.sizes).cast());
         let fine = self.owner.fine_plane();
         assert!(fine.fine.len() == rows.coarse.len() && fine.residuals.len() == rows.sizes.len());
         (self.fine, self.residuals) = (NonNull::from(fine.fine).cast(), NonNull::from(fine.residuals).cast());
         let sketches = self.owner.sketch_plane();
         (self.sketches, self.n_sketch_lines) = (NonNull::from(sketches).cast(), n(sketches.len()));
+        let columns = self.owner.columns();
+        (self.columns, self.n_columns) = (NonNull::from(columns).cast(), few(columns.len()));
     }
 
     fn forget(&mut self) {
-        (self.n_coarse_lines, self.n_sizes, self.n_rows, self.n_sketch_lines) = (0, 0, 0, 0);
+        (self.n_sizes, self.n_rows, self.n_sketch_lines, self.n_columns) = (0, 0, 0, 0);
     }
 
     /// How many rows there are.
@@ -148,7 +165,7 @@ impl<S: Planes> AtHand<S> {
         // SAFETY: as of `slices`.
         let (fine, residuals) = unsafe {
             (
-                std::slice::from_raw_parts(self.fine.as_ptr(), self.n_coarse_lines as usize),
+                std::slice::from_raw_parts(self.fine.as_ptr(), self.n_plane_lines()),
                 std::slice::from_raw_parts(self.residuals.as_ptr(), usize::from(self.n_sizes)),
             )
         };
@@ -162,6 +179,19 @@ impl<S: Planes> AtHand<S> {
         unsafe { std::slice::from_raw_parts(self.sketches.as_ptr(), usize::from(self.n_sketch_lines)) }
     }
 
+    /// What filters look at of all rows.
+    #[inline]
+    pub fn columns(&self) -> &[S::Column] {
+        // SAFETY: as of `slices`.
+        unsafe { std::slice::from_raw_parts(self.columns.as_ptr(), usize::from(self.n_columns)) }
+    }
+
+    /// Lines of a plane.
+    #[inline]
+    fn n_plane_lines(&self) -> usize {
+        usize::from(self.n_sizes) * usize::from(self.n_lines)
+    }
+
     #[inline]
     fn slices(&self) -> (&[CodeLine], &[RowSizes]) {
         // SAFETY: these are slices that the owner has, which lives as long as `self` and is not changed meanwhile: that
@@ -169,7 +199,7 @@ impl<S: Planes> AtHand<S> {
         // it before they change it.
         unsafe {
             (
-                std::slice::from_raw_parts(self.coarse.as_ptr(), self.n_coarse_lines as usize),
+                std::slice::from_raw_parts(self.coarse.as_ptr(), self.n_plane_lines()),
                 std::slice::from_raw_parts(self.sizes.as_ptr(), usize::from(self.n_sizes)),
             )
         }
@@ -227,6 +257,8 @@ mod tests {
     }
 
     impl Planes for Owner {
+        type Column = CodeLine;
+
         fn coarse_plane(&self) -> Rows<'_> {
             Rows { coarse: &self.codes, n_lines: 1, sizes: &self.bounds, next_coarse: &[], next_sizes: &[] }
         }
@@ -241,6 +273,10 @@ mod tests {
 
         fn sketch_plane(&self) -> &[CodeLine] {
             &self.codes[self.codes.len() / 2..]
+        }
+
+        fn columns(&self) -> &[CodeLine] {
+            &self.codes[self.codes.len() / 3..]
         }
     }
 
@@ -265,11 +301,13 @@ mod tests {
                 (&first.codes[..], &first.bounds[..], &first.owner.residuals[..])
             );
             assert_eq!(first.sketches(), &first.codes[first.codes.len() / 2..]);
+            assert_eq!(first.columns(), &first.codes[first.codes.len() / 3..]);
             assert_eq!((rows.next_coarse, rows.next_sizes), (&before.codes[..], &before.bounds[..]));
             assert_eq!(rows.next_coarse.as_ptr(), before.codes.as_ptr(), "a copy was given other memory");
         }
         // A change that is never ended leaves nothing to be read.
         std::mem::forget(first.change());
-        assert_eq!((first.n_rows(), first.coarse_rows(None).coarse.len(), first.sketches().len()), (0, 0, 0));
+        assert_eq!((first.n_rows(), first.coarse_rows(None).coarse.len()), (0, 0));
+        assert_eq!((first.sketches().len(), first.columns().len()), (0, 0));
     }
 }

@@ -11,11 +11,23 @@ use super::{
 
 /// The kernels this processor can run, fastest first.
 pub(super) fn available() -> impl Iterator<Item = &'static Kernel> {
-    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && counts_bits();
     let avx_vnni = avx2 && is_x86_feature_detected!("avxvnni");
     [(avx_vnni, &with_vnni::KERNEL), (avx2, &plain::KERNEL)]
         .into_iter()
         .filter_map(|(present, kernel)| present.then_some(kernel))
+}
+
+/// Whether [`list_bits`] may be called: every processor with AVX2 can.
+pub(super) fn counts_bits() -> bool {
+    is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("popcnt")
+}
+
+/// # Safety
+/// The processor has BMI1 and `popcnt`.
+#[target_feature(enable = "bmi1,popcnt")]
+pub(super) unsafe fn list_bits(rows: &[u64], n_max: usize, list: &mut Vec<u16>) -> usize {
+    super::list_bits(rows, n_max, list)
 }
 
 /// Adds to each 32-bit lane the products of its four codes (0 to 15) with the probe's.
@@ -70,6 +82,8 @@ macro_rules! kernel_of_256_bits {
                 select_code,
                 select_whole,
                 select_real,
+                // SAFETY: see above the table.
+                list: |rows, n_max, list| unsafe { list_bits(rows, n_max, list) },
             };
 
             /// # Safety

@@ -16,7 +16,8 @@ pub(super) fn available() -> Option<&'static Kernel> {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vnni")
         && is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("fma");
+        && is_x86_feature_detected!("fma")
+        && avx2::counts_bits();
     present.then(|| match amd_family() {
         Some(..=ZEN_4) => &AVX512_VNNI_ZEN_4,
         Some(_) => &AVX512_VNNI_AMD,
@@ -88,6 +89,8 @@ pub(super) const KERNEL: Kernel = Kernel {
     select_whole: |values, bounds, rows| unsafe { select_whole(values, bounds, rows) },
     // SAFETY: see above the table.
     select_real: |values, bounds, rows| unsafe { select_real(values, bounds, rows) },
+    // SAFETY: see above the table.
+    list: |rows, n_max, list| unsafe { avx2::list_bits(rows, n_max, list) },
 };
 
 /// How far ahead of the group at hand the coarse plane is fetched into the second cache: far enough that memory is never

@@ -1,7 +1,7 @@
 //! Plain Rust: what the other kernels are tested against, and the path of every processor without one of its own.
 
 use super::{
-    BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, bit_sums_by_bit,
+    BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, bit_sums_by_bit, list_bits,
     refine_by_row, scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_byte, select_code,
     select_real, select_whole, unpack_whole_by_byte,
 };
@@ -27,6 +27,7 @@ pub(super) static KERNEL: Kernel = Kernel {
     select_code,
     select_whole,
     select_real,
+    list: list_bits,
 };
 
 fn code_sum(row: &[CodeLine], probe: &[ProbeLine]) -> i32 {

@@ -356,6 +356,26 @@ proptest! {
     }
 
     #[test]
+    fn every_kernel_lists_the_bits_that_are_set(
+        words in prop::collection::vec(prop_oneof![Just(0), Just(u64::MAX), any::<u64>()], 0..20),
+        masks in prop::collection::vec(any::<u64>(), 60),
+        n_masks in 0_usize..4,
+        n_max in 0_usize..600,
+    ) {
+        // The more masks, the fewer bits.
+        let mask = |word_idx: usize| masks[word_idx * 3..][..n_masks.min(3)].iter().fold(u64::MAX, |all, mask| all & mask);
+        let words: Vec<u64> = words.iter().enumerate().map(|(idx, word)| word & mask(idx)).collect();
+        let places: Vec<u16> =
+            (0..words.len() * 64).filter(|place| words[place / 64] >> (place % 64) & 1 == 1).map(|place| place as u16).collect();
+        let expected = if places.len() <= n_max { [&[7][..], &places].concat() } else { vec![7] };
+        for kernel in kernels() {
+            let mut list = vec![7];
+            prop_assert_eq!(kernel.list(&words, n_max, &mut list), places.len(), "{}", kernel.name());
+            prop_assert_eq!(&list, &expected, "{}", kernel.name());
+        }
+    }
+
+    #[test]
     fn every_kernel_gives_the_defined_similarity_to_the_last_bit(
         pairs in prop::collection::vec((-1.0_f32..1.0, -1.0_f32..1.0), 1..600),
         exponent in -20_i32..=0,
