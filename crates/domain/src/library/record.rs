@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::Library;
 use crate::access::{Caller, Grant};
 use crate::ports::{ChangeRef, CommitRecord, RecordPlace};
-use crate::types::{FaceSetId, FaceSetName, PersonId, PersonKey, Revision, TenantId};
+use crate::types::{FaceSetId, FaceSetName, PersonId, PersonKey, Revision};
 use crate::{Error, Kind, Result, limits};
 
 /// Commits that are read at a time when only those of one face set are wanted.
@@ -97,12 +97,12 @@ impl Library {
         self.ports.index.revision().map(RecordPlace::from)
     }
 
-    /// How many faces requests of that id have enrolled in the set after a place in the record, and how far that goes. `None`
+    /// How many faces the tenant's requests of that id have enrolled in the set after a place in the record, and how far that goes. `None`
     /// where that is not known: commits from there on are not kept any more, are of another history, or are too many. For
     /// whoever takes up, or tells of, work that somebody else has begun.
     pub async fn faces_enrolled_by(
         &self,
-        tenant: TenantId,
+        caller: &Caller,
         request_id: &str,
         face_set: FaceSetId,
         after: RecordPlace,
@@ -110,7 +110,7 @@ impl Library {
         let (mut reached, mut n_looked_at) = (after, 0);
         let mut enrolled = HashSet::new();
         while n_looked_at < LOOKED_AT_MAX {
-            let page = match self.ports.store.record_after(tenant, reached, READ_AT_ONCE).await {
+            let page = match self.ports.store.record_after(caller.tenant, reached, READ_AT_ONCE).await {
                 Err(error) if error.kind() == Kind::Changed => return Ok(None),
                 page => page?,
             };

@@ -1001,7 +1001,8 @@ impl ImportWork {
             return Ok(());
         };
         let place = RecordPlace { revision: Revision(revision), mark };
-        let enrolled = library.faces_enrolled_by(job.tenant, &job::request_id(job), face_set, place).await?;
+        let caller = Caller::server(job.tenant, "jobs");
+        let enrolled = library.faces_enrolled_by(&caller, &job::request_id(job), face_set, place).await?;
         self.place = enrolled.map(|(_, reached)| (reached.revision.0, reached.mark));
         if let Some((n_enrolled, _)) = enrolled {
             let n_unnoted = n_enrolled.saturating_sub(self.n_since);
