@@ -5,7 +5,7 @@ use super::{ImageInput, Library, Wanted, check_count, check_page, quota, togethe
 use crate::access::{Caller, Grant, Limits};
 use crate::limits;
 use crate::policy::{self, QualityThresholds};
-use crate::ports::{FaceChoice, FacePage, FaceScope, FaceSelector, Page, PersonSummary};
+use crate::ports::{FaceChoice, FaceMove, FacePage, FaceScope, FaceSelector, Page, PersonSummary};
 use crate::types::{
     Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, FieldSchema, FieldValues, NewFace, NewFaceSet, NewPerson,
     Note, PackId, Person, PersonId, PersonKey, PersonPatch, Tags, Thumbnail, nfc, require_new_name,
@@ -339,11 +339,8 @@ impl Library {
         ids: Option<Vec<FaceId>>,
         limit: u64,
     ) -> Result<Vec<Face>> {
-        let now = self.ports.clock.now();
-        self.write(caller)
-            .await?
-            .move_faces(caller.actor(), from.id, to.id, ids, limit, caller.write_limits(), now)
-            .await
+        let faces = FaceMove { from: from.id, to: to.id, ids, limit, at: self.ports.clock.now() };
+        self.write(caller).await?.move_faces(caller.actor(), faces, caller.write_limits()).await
     }
 
     /// Two different persons, both of which the caller may change.

@@ -40,6 +40,21 @@ pub struct FacePage {
     pub next: Option<u64>,
 }
 
+/// Which faces go from one person to another.
+#[derive(Debug, Clone)]
+pub struct FaceMove {
+    /// Who has them.
+    pub from: PersonId,
+    /// Who gets them.
+    pub to: PersonId,
+    /// Those of these that `from` owns; `None` for all of them.
+    pub ids: Option<Vec<FaceId>>,
+    /// Most of them, the first enrolled first.
+    pub limit: u64,
+    /// When it happens.
+    pub at: TimestampMs,
+}
+
 /// A person and how many faces it owns.
 #[derive(Debug, Clone)]
 pub struct PersonSummary {
@@ -349,21 +364,11 @@ pub trait GalleryStore: TransientFaceStore {
     /// How many faces a person owns; 0 of one that is not there.
     fn n_faces_of_person(&self, tenant: TenantId, person: PersonId) -> Pending<'_, u64>;
 
-    /// Makes faces of one person those of another, all or none, and returns them in order of enrolment: those of `ids` that
-    /// `from` owns, or all of them, at most `limit`, the first enrolled first. From then on they are in the galleries of the
-    /// sets that `to` is a member of, and in no other; memberships stay. `PersonNotFound`; `FaceExists` if `to` has a face of
-    /// the same external id; `CapacityExceeded` if a set's gallery would pass its capacity, or one of the `limits` on faces of
-    /// a person or set would be passed.
-    fn move_faces(
-        &self,
-        actor: Actor,
-        from: PersonId,
-        to: PersonId,
-        ids: Option<Vec<FaceId>>,
-        limit: u64,
-        limits: Option<Limits>,
-        now: TimestampMs,
-    ) -> Pending<'_, Vec<Face>>;
+    /// Makes faces of one person those of another, all or none, and returns them in order of enrolment. From then on they are
+    /// in the galleries of the sets that `to` is a member of, and in no other; memberships stay. `PersonNotFound`; `FaceExists`
+    /// if `to` has a face of the same external id; `CapacityExceeded` if a set's gallery would pass its capacity, or one of the
+    /// `limits` on faces of a person or set would be passed.
+    fn move_faces(&self, actor: Actor, faces: FaceMove, limits: Option<Limits>) -> Pending<'_, Vec<Face>>;
 
     /// Changes a person's key, name or note. `PersonNotFound`; `PersonExists` if the new key is another person's.
     fn update_person(&self, actor: Actor, person: PersonId, patch: PersonPatch) -> Pending<'_, Person>;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use likeness_domain::Kind;
 use likeness_domain::filter::Filter;
-use likeness_domain::ports::{FacePage, FaceScope, FaceSelector, Page};
+use likeness_domain::ports::{FaceMove, FacePage, FaceScope, FaceSelector, Page};
 use likeness_domain::types::{
     FaceOwner, FacePatch, FaceSet, FieldValue, ID_END, NewFace, NewFaceSet, NewPerson, Person, PersonId, PersonPatch,
     TimestampMs,
@@ -12,6 +12,11 @@ use likeness_domain::types::{
 
 use super::samples::*;
 use super::{Bench, EVERYTHING, refused};
+
+/// All faces of one person to another.
+fn all_faces(from: PersonId, to: PersonId) -> FaceMove {
+    FaceMove { from, to, ids: None, limit: 10, at: TimestampMs(78) }
+}
 
 /// A person with the faces `numbers`, member of the sets `names`.
 async fn member(bench: &Bench, key: &str, numbers: &[u64], names: &[&str]) -> (Person, Vec<FaceSet>) {
@@ -209,7 +214,7 @@ pub async fn a_merged_person_goes_only_if_it_has_given_all(bench: Bench) -> Benc
     let (bert, _) = member(&bench, "bert", &[2], &["a"]).await;
     let end = async |from: PersonId, into: PersonId| bench.store.delete_merged_person(by(ours()), from, into).await;
     assert!(!end(anna.id, bert.id).await.unwrap(), "it has a face");
-    bench.store.move_faces(by(ours()), anna.id, bert.id, None, 10, None, TimestampMs(1)).await.unwrap();
+    bench.store.move_faces(by(ours()), all_faces(anna.id, bert.id), None).await.unwrap();
     assert!(!end(anna.id, bert.id).await.unwrap(), "it is in a set of its own");
     assert_eq!(names_of(&bench, anna.id).await, ["a", "b"]);
     bench.store.join_face_sets(by(ours()), bert.id, vec![face_set("b")], None).await.unwrap();
@@ -416,7 +421,8 @@ pub async fn faces_move_from_one_person_to_another(bench: Bench) -> Bench {
     let (anna, sets) = member(&bench, "anna", &[1, 2, 3], &["both", "annas"]).await;
     let (bert, more) = member(&bench, "bert", &[4], &["both", "berts"]).await;
     let ids = Some([3, 1, 4, 99].map(face_id).to_vec());
-    let moved = bench.store.move_faces(by(ours()), anna.id, bert.id, ids, 10, None, TimestampMs(77)).await.unwrap();
+    let some = FaceMove { ids, at: TimestampMs(77), ..all_faces(anna.id, bert.id) };
+    let moved = bench.store.move_faces(by(ours()), some, None).await.unwrap();
     assert_eq!(moved.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [1, 3]);
     assert!(moved.iter().all(|face| face.owner == FaceOwner::Person(bert.id) && face.updated_at == TimestampMs(77)));
     assert_eq!(gallery(&bench, &sets[0]).await, [1, 2, 3, 4]);
@@ -427,9 +433,10 @@ pub async fn faces_move_from_one_person_to_another(bench: Bench) -> Bench {
     let summaries = bench.store.persons_after(ours(), None, 9).await.unwrap();
     assert_eq!(summaries.iter().map(|summary| summary.n_faces).collect::<Vec<_>>(), [1, 3]);
     // All of them, a few at a time.
-    let some = bench.store.move_faces(by(ours()), bert.id, anna.id, None, 2, None, TimestampMs(78)).await.unwrap();
+    let few = FaceMove { limit: 2, ..all_faces(bert.id, anna.id) };
+    let some = bench.store.move_faces(by(ours()), few, None).await.unwrap();
     assert_eq!(some.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [1, 3]);
-    let none = bench.store.move_faces(by(ours()), anna.id, anna.id, None, 9, None, TimestampMs(78)).await.unwrap();
+    let none = bench.store.move_faces(by(ours()), all_faces(anna.id, anna.id), None).await.unwrap();
     assert!(none.is_empty());
     assert_eq!(gallery(&bench, &sets[1]).await, [1, 2, 3]);
     bench
@@ -441,7 +448,7 @@ pub async fn faces_that_cannot_move_stay(bench: Bench) -> Bench {
     let (bert, _) = member(&bench, "bert", &[], &[]).await;
     let small = bench.store.create_face_set(by(ours()), small_face_set("small", 1), None).await.unwrap();
     bench.store.join_face_sets(by(ours()), bert.id, vec![face_set("small")], None).await.unwrap();
-    let move_all = |by, limits| bench.store.move_faces(by, anna.id, bert.id, None, 9, limits, TimestampMs(9));
+    let move_all = |by, limits| bench.store.move_faces(by, all_faces(anna.id, bert.id), limits);
     refused(move_all(by(ours()), None).await, Kind::CapacityExceeded);
     bench.store.leave_face_sets(by(ours()), bert.id, vec![name("small")]).await.unwrap();
     refused(move_all(by(ours()), owner_faces_max(1)).await, Kind::CapacityExceeded);
@@ -453,7 +460,7 @@ pub async fn faces_that_cannot_move_stay(bench: Bench) -> Bench {
     assert_eq!(gallery(&bench, &sets[0]).await, [1, 2, 3]);
     assert!(gallery(&bench, &small).await.is_empty());
     let gone = PersonId::new(77).unwrap();
-    let to_nobody = bench.store.move_faces(by(ours()), anna.id, gone, None, 9, None, TimestampMs(9)).await;
+    let to_nobody = bench.store.move_faces(by(ours()), all_faces(anna.id, gone), None).await;
     refused(to_nobody, Kind::PersonNotFound);
     bench
 }

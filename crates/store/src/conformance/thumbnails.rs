@@ -1,7 +1,7 @@
 //! Small pictures of faces, in sets that keep them.
 
 use likeness_domain::Kind;
-use likeness_domain::ports::{FaceScope, FaceSelector};
+use likeness_domain::ports::{FaceMove, FaceScope, FaceSelector};
 use likeness_domain::types::{
     FaceId, FaceOwner, FaceSetId, FaceSetPatch, NewFaceSet, NewTransientFace, PersonId, TenantId, Thumbnail,
     TimestampMs,
@@ -28,6 +28,12 @@ async fn member(bench: &Bench, key: &str, sets: &[&str], faces: &[u64]) -> Perso
     let (person, _) = bench.store.create_person(by(ours()), person(key), join, None).await.unwrap();
     enrol(bench, FaceOwner::Person(person.id), faces).await;
     person.id
+}
+
+/// Makes that face of a person another's.
+async fn give(bench: &Bench, from: PersonId, to: PersonId, number: u64) {
+    let faces = FaceMove { from, to, ids: Some(vec![face_id(number)]), limit: 10, at: TimestampMs(5_000) };
+    bench.store.move_faces(by(ours()), faces, None).await.unwrap();
 }
 
 /// Numbers of the faces of the scope that have a picture, which is their own.
@@ -124,8 +130,7 @@ pub async fn pictures_to_be_erased_come_back_with_no_person(bench: Bench) -> Ben
         if key == "anna" {
             bench.store.join_face_sets(by(ours()), person, vec![face_set("other")], None).await.unwrap();
         } else {
-            let ids = Some(vec![face_id(number)]);
-            bench.store.move_faces(by(ours()), person, bert, ids, 10, None, TimestampMs(5_000)).await.unwrap();
+            give(&bench, person, bert, number).await;
         }
         assert_eq!(shown(&bench, ours(), FaceScope::FaceSet(other)).await, [0; 0], "{key}");
     }
@@ -182,13 +187,11 @@ pub async fn moved_faces_keep_their_pictures_where_they_are_kept(bench: Bench) -
     let anna = member(&bench, "anna", &["from"], &[1, 2]).await;
     let bert = member(&bench, "bert", &["to"], &[]).await;
     let carl = member(&bench, "carl", &["none"], &[]).await;
-    let now = TimestampMs(5_000);
-    let one = |number| Some(vec![face_id(number)]);
-    bench.store.move_faces(by(ours()), anna, bert, one(1), 10, None, now).await.unwrap();
+    give(&bench, anna, bert, 1).await;
     assert_eq!(shown(&bench, ours(), FaceScope::Person(bert)).await, [1]);
-    bench.store.move_faces(by(ours()), anna, carl, one(2), 10, None, now).await.unwrap();
+    give(&bench, anna, carl, 2).await;
     assert_eq!(shown(&bench, ours(), FaceScope::Person(carl)).await, [0; 0]);
-    bench.store.move_faces(by(ours()), carl, bert, one(2), 10, None, now).await.unwrap();
+    give(&bench, carl, bert, 2).await;
     assert_eq!(shown(&bench, ours(), FaceScope::Person(bert)).await, [1], "it is erased, not hidden");
     bench
 }

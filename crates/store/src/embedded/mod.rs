@@ -73,8 +73,8 @@ use std::time::{Duration, Instant};
 
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
-    Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary, RecordPage,
-    RecordPlace, ReportProgress, STEPS, ScrubStep, StoreHealth, StoreReport, TemplatePage, VectorIndex,
+    Clock, CommitPage, FaceMove, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary,
+    RecordPage, RecordPlace, ReportProgress, STEPS, ScrubStep, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch,
@@ -611,20 +611,9 @@ impl GalleryStore for EmbeddedStore {
         self.read_one("list the persons", move |conn| persons::after(conn, tenant, after.as_ref(), limit))
     }
 
-    fn move_faces(
-        &self,
-        actor: Actor,
-        from: PersonId,
-        to: PersonId,
-        ids: Option<Vec<FaceId>>,
-        limit: u64,
-        limits: Option<Limits>,
-        now: TimestampMs,
-    ) -> Pending<'_, Vec<Face>> {
+    fn move_faces(&self, actor: Actor, faces: FaceMove, limits: Option<Limits>) -> Pending<'_, Vec<Face>> {
         let limits = limits.unwrap_or(Limits::NONE);
-        self.write_as(actor, "move the faces", move |tx, tenant| {
-            persons::move_faces(tx, tenant, (from, to), ids, limit, &limits, now)
-        })
+        self.write_as(actor, "move the faces", move |tx, tenant| persons::move_faces(tx, tenant, faces, &limits))
     }
 
     fn update_person(&self, actor: Actor, person: PersonId, patch: PersonPatch) -> Pending<'_, Person> {

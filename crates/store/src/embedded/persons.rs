@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use likeness_domain::Kind;
 use likeness_domain::access::Limits;
-use likeness_domain::ports::{Change, GalleryChange, PersonSummary};
+use likeness_domain::ports::{Change, FaceMove, GalleryChange, PersonSummary};
 use likeness_domain::types::{
     Face, FaceId, FaceOwner, FaceSet, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch,
-    Precondition, TenantId, TimestampMs,
+    Precondition, TenantId,
 };
 use rusqlite::Connection;
 
@@ -270,12 +270,10 @@ pub(super) fn n_faces(conn: &Connection, tenant: TenantId, person: PersonId) -> 
 pub(super) fn move_faces(
     tx: &mut WriteTx<'_>,
     tenant: TenantId,
-    (from, to): (PersonId, PersonId),
-    ids: Option<Vec<FaceId>>,
-    limit: u64,
+    faces: FaceMove,
     limits: &Limits,
-    now: TimestampMs,
 ) -> Answer<Vec<Face>> {
+    let FaceMove { from, to, ids, limit, at } = faces;
     rows::need_person(tx.conn, tenant, from)?;
     let n_owned = rows::need_person(tx.conn, tenant, to)?.n_faces;
     if from == to {
@@ -306,11 +304,11 @@ pub(super) fn move_faces(
         // Before the sets of the other person want a picture that waits to be erased.
         thumbnails::drop_unwanted(tx.conn, sequence)?;
         face.owner = FaceOwner::Person(to);
-        face.updated_at = now;
+        face.updated_at = at;
         tx.conn.prepare_cached("UPDATE faces SET person = ?2, updated_at = ?3 WHERE sequence = ?1")?.execute((
             sequence,
             to.get(),
-            now.0,
+            at.0,
         ))?;
         checksums::renew(tx.conn, &FACES, "sequence", sequence)?;
         for set in left.iter().filter(|set| !is_among(&joined, set)) {

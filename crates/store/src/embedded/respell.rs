@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use likeness_domain::access::Limits;
-use likeness_domain::ports::Clock;
+use likeness_domain::ports::{Clock, FaceMove};
 use likeness_domain::types::{
     ExternalId, FaceSetName, FieldValue, FieldValues, LookAlikes, Note, PersonId, PersonKey, Subject, TEXT_CHARS_MAX,
     Tags, TenantId, UploadName, nfc,
@@ -359,8 +359,8 @@ impl Respelling<'_> {
         for set in sets_of_person(self.conn, from)? {
             persons::join_set(&mut tx, tenant, into, set, &Limits::NONE)?;
         }
-        let all = u64::from(u32::MAX);
-        persons::move_faces(&mut tx, tenant, (from, into), None, all, &Limits::NONE, WallClock.now())?;
+        let all = FaceMove { from, to: into, ids: None, limit: u64::from(u32::MAX), at: WallClock.now() };
+        persons::move_faces(&mut tx, tenant, all, &Limits::NONE)?;
         persons::delete(&mut tx, tenant, from)?;
         self.conn.execute("UPDATE store SET next_sequence = ?1", [tx.counters.next_sequence])?;
         Ok(())

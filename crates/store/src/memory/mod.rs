@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
-    Change, Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending,
+    Change, Clock, CommitPage, FaceMove, FacePage, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending,
     PersonSummary, RecordPage, RecordPlace, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
@@ -553,20 +553,9 @@ impl GalleryStore for MemoryStore {
         ready(Ok(persons.into_iter().map(summary).collect()))
     }
 
-    fn move_faces(
-        &self,
-        actor: Actor,
-        from: PersonId,
-        to: PersonId,
-        ids: Option<Vec<FaceId>>,
-        limit: u64,
-        limits: Option<Limits>,
-        now: TimestampMs,
-    ) -> Pending<'_, Vec<Face>> {
+    fn move_faces(&self, actor: Actor, faces: FaceMove, limits: Option<Limits>) -> Pending<'_, Vec<Face>> {
         let limits = limits.unwrap_or(Limits::NONE);
-        ready(self.write_as(actor, |state, tenant, changes| {
-            state.move_faces(tenant, (from, to), ids.as_deref(), limit, &limits, now, changes)
-        }))
+        ready(self.write_as(actor, |state, tenant, changes| state.move_faces(tenant, &faces, &limits, changes)))
     }
 
     fn update_person(&self, actor: Actor, person: PersonId, patch: PersonPatch) -> Pending<'_, Person> {

@@ -1,10 +1,10 @@
 //! Persons and the sets they are members of.
 
 use likeness_domain::access::Limits;
-use likeness_domain::ports::{Change, GalleryChange};
+use likeness_domain::ports::{Change, FaceMove, GalleryChange};
 use likeness_domain::types::{
-    Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonPatch,
-    Precondition, TenantId, TimestampMs,
+    Face, FaceOwner, FaceSet, FaceSetId, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonPatch,
+    Precondition, TenantId,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -163,24 +163,21 @@ impl State {
         changes.extend(gallery.map(|(_, face)| GalleryChange::Remove { face_set: face_set.id, face: face.id }));
     }
 
-    #[expect(clippy::too_many_arguments, reason = "those of the store's method")]
     pub(super) fn move_faces(
         &mut self,
         tenant: TenantId,
-        (from, to): (PersonId, PersonId),
-        ids: Option<&[FaceId]>,
-        limit: u64,
+        faces: &FaceMove,
         limits: &Limits,
-        now: TimestampMs,
         changes: &mut Changes,
     ) -> Result<Vec<Face>> {
+        let &FaceMove { from, to, ref ids, limit, at } = faces;
         self.person(tenant, from)?;
         self.person(tenant, to)?;
         if from == to {
             return Ok(Vec::new());
         }
         let mut moved = self.owned(FaceOwner::Person(from));
-        moved.retain(|sequence| ids.is_none_or(|ids| ids.contains(&self.faces[sequence].id)));
+        moved.retain(|sequence| ids.as_ref().is_none_or(|ids| ids.contains(&self.faces[sequence].id)));
         moved.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let owned = self.owned(FaceOwner::Person(to));
         bounds::check_person_faces(owned.len() as u64, moved.len() as u64, limits)?;
@@ -201,7 +198,7 @@ impl State {
         for sequence in moved {
             let before: Vec<FaceSetId> = self.galleries_of(sequence).map(|face_set| face_set.id).collect();
             let Some(face) = self.faces.get_mut(&sequence) else { continue };
-            (face.owner, face.updated_at) = (FaceOwner::Person(to), now);
+            (face.owner, face.updated_at) = (FaceOwner::Person(to), at);
             let face = face.clone();
             for face_set in before {
                 if self.galleries_of(sequence).all(|shown| shown.id != face_set) {

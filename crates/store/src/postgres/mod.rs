@@ -52,8 +52,8 @@ use std::time::{Duration, Instant};
 
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
-    Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary, RecordPage,
-    RecordPlace, ReportProgress, STEPS, StoreHealth, StoreReport, TemplatePage, VectorIndex,
+    Clock, CommitPage, FaceMove, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary,
+    RecordPage, RecordPlace, ReportProgress, STEPS, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 #[cfg(feature = "milvus")]
 use likeness_domain::ports::{OutsideHealth, OutsideTrouble};
@@ -843,22 +843,11 @@ impl GalleryStore for PostgresStore {
         })
     }
 
-    fn move_faces(
-        &self,
-        actor: Actor,
-        from: PersonId,
-        to: PersonId,
-        ids: Option<Vec<FaceId>>,
-        limit: u64,
-        limits: Option<Limits>,
-        now: TimestampMs,
-    ) -> Pending<'_, Vec<Face>> {
+    fn move_faces(&self, actor: Actor, faces: FaceMove, limits: Option<Limits>) -> Pending<'_, Vec<Face>> {
         let (tenant, limits) = (actor.tenant, limits.unwrap_or(Limits::NONE));
         self.write_as(actor, "move the faces", move |tx| {
-            let ids = ids.clone();
-            Box::pin(
-                async move { persons::move_faces(tx, tenant, (from, to), ids.as_deref(), limit, &limits, now).await },
-            )
+            let faces = faces.clone();
+            Box::pin(async move { persons::move_faces(tx, tenant, faces, &limits).await })
         })
     }
 

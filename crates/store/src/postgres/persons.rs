@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use likeness_domain::Kind;
 use likeness_domain::access::Limits;
-use likeness_domain::ports::{Change, GalleryChange, PersonSummary};
+use likeness_domain::ports::{Change, FaceMove, GalleryChange, PersonSummary};
 use likeness_domain::types::{
-    Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonKey,
-    PersonPatch, Precondition, TenantId, TimestampMs,
+    Face, FaceOwner, FaceSet, FaceSetId, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch,
+    Precondition, TenantId,
 };
 
 use super::errors::{Answer, Failure};
@@ -244,18 +244,16 @@ pub(super) async fn n_faces(session: &Session, tenant: TenantId, person: PersonI
 pub(super) async fn move_faces(
     tx: &mut WriteTx,
     tenant: TenantId,
-    (from, to): (PersonId, PersonId),
-    ids: Option<&[FaceId]>,
-    limit: u64,
+    faces: FaceMove,
     limits: &Limits,
-    now: TimestampMs,
 ) -> Answer<Vec<Face>> {
+    let FaceMove { from, to, ids, limit, at } = faces;
     rows::need_person(&tx.session, tenant, from).await?;
     let n_owned = rows::need_person(&tx.session, tenant, to).await?.n_faces;
     if from == to {
         return Ok(Vec::new());
     }
-    let ids: Option<Vec<i64>> = ids.map(|ids| ids.iter().map(|id| number(id.get())).collect());
+    let ids: Option<Vec<i64>> = ids.map(|ids| ids.into_iter().map(|id| number(id.get())).collect());
     let sql = format!(
         "SELECT {FACE_COLUMNS} FROM faces AS f WHERE f.person = $1 AND ($2::int8[] IS NULL OR f.id = ANY($2))
          ORDER BY f.sequence LIMIT $3"
@@ -283,9 +281,9 @@ pub(super) async fn move_faces(
     thumbnails::drop_unwanted(&tx.session, &sequences).await?;
     for FaceRow { sequence, mut face } in moved {
         face.owner = FaceOwner::Person(to);
-        face.updated_at = now;
+        face.updated_at = at;
         let sql = "UPDATE faces SET person = $2, updated_at = $3, checksum = $4 WHERE sequence = $1";
-        let values = [&sequence as _, &number(to.get()) as _, &now.0 as _, &checksums::face(sequence, &face) as _];
+        let values = [&sequence as _, &number(to.get()) as _, &at.0 as _, &checksums::face(sequence, &face) as _];
         tx.session.execute(sql, &values).await?;
         let hidden: Vec<(i64, i64)> = left
             .iter()
