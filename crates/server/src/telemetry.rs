@@ -140,7 +140,9 @@ mod tests {
         std::fs::write(&json, "workers = 'many'\n[log]\nformat = 'json'\n").unwrap();
         std::fs::write(&odd, "log = [").unwrap();
         let (json, odd) = (json.to_str().unwrap(), odd.to_str().unwrap());
-        let cases: [(&[&str], &[(&str, &str)], bool); 10] = [
+        /// Arguments, variables and whether the log is JSON.
+        type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], bool);
+        let cases: [Case<'_>; 10] = [
             (&["serve"], &[], false),
             (&["serve", "--log-format", "json", "--bogus"], &[], true),
             (&["serve", "--log-format=json"], &[], true),

@@ -166,14 +166,17 @@ pub fn refused<T>(answer: likeness_domain::Result<T>, kind: Kind) {
 
 /// The same for the cases of a room, one after the other: for a backend that takes long to start. Panics with the names of
 /// those that failed.
-pub fn run_room(room: &str, open: fn(Arc<dyn VectorIndex>) -> Opened, cases: &[(&str, fn(Bench) -> BoxedCase)]) {
-    let failed = |&(name, case): &(&str, fn(Bench) -> BoxedCase)| {
+pub fn run_room(room: &str, open: fn(Arc<dyn VectorIndex>) -> Opened, cases: &[(&str, Case)]) {
+    let failed = |&(name, case): &(&str, Case)| {
         let outcome = std::panic::catch_unwind(|| run(open, case));
         outcome.is_err().then(|| name.to_owned())
     };
     let failed: Vec<String> = cases.iter().filter_map(failed).collect();
     assert!(failed.is_empty(), "of {room} failed: {}", failed.join(", "));
 }
+
+/// A case to run.
+pub type Case = fn(Bench) -> BoxedCase;
 
 /// A case under way.
 pub type BoxedCase = std::pin::Pin<Box<dyn Future<Output = Bench>>>;

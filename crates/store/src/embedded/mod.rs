@@ -156,6 +156,9 @@ impl Settings {
 /// Pause between two trial writes that somebody asked for.
 const WRITE_PROBE_PAUSE: Duration = Duration::from_secs(1);
 
+/// Face sets by name. Their version is `n_commits` and that of the damage found.
+type FaceSetCache = VersionedCache<(TenantId, FaceSetName), (u64, u64), FaceSetSummary>;
+
 /// Faces and persons in the data folder's database.
 pub struct EmbeddedStore {
     // Dropped in this order: reads end, writes end, and only then somebody else may own the folder.
@@ -169,7 +172,7 @@ pub struct EmbeddedStore {
     /// Commits that the writing thread has made; each is counted before anybody is told of it. Nobody else changes what this
     /// store keeps of faces and face sets, as the folder is ours.
     n_commits: Arc<AtomicU64>,
-    face_sets: Arc<VersionedCache<(TenantId, FaceSetName), (u64, u64), FaceSetSummary>>,
+    face_sets: Arc<FaceSetCache>,
     scrub: Arc<scrub::Scrub>,
     filled: Filled,
     /// Of the thorough report that is being made.

@@ -70,7 +70,7 @@ use tracing::Instrument;
 use self::errors::{Answer, Failure, pause_before};
 use self::follower::Follower;
 use self::session::{Database, Session};
-use self::transaction::{Step, Turns, WriteTx};
+use self::transaction::{OnSession, Step, Turns, WriteTx};
 use crate::wait::wait_for;
 
 pub use self::address::Address;
@@ -166,11 +166,7 @@ impl Shared {
 
     /// A read: each statement sees what is committed when it begins, or all of them one state with `is_snapshot`. It is
     /// tried again on another connection when the one it had was lost.
-    async fn read<T>(
-        &self,
-        is_snapshot: bool,
-        act: &(dyn for<'a> Fn(&'a Session) -> Step<'a, T> + Send + Sync),
-    ) -> Answer<T> {
+    async fn read<T>(&self, is_snapshot: bool, act: &OnSession<'_, T>) -> Answer<T> {
         let give_up_at = tokio::time::Instant::now() + self.settings.reconnect_max;
         let mut n_tries = 0;
         loop {
@@ -194,20 +190,11 @@ impl Shared {
         }
     }
 
-    async fn try_read<T>(
-        &self,
-        is_snapshot: bool,
-        act: &(dyn for<'a> Fn(&'a Session) -> Step<'a, T> + Send + Sync),
-    ) -> Answer<T> {
+    async fn try_read<T>(&self, is_snapshot: bool, act: &OnSession<'_, T>) -> Answer<T> {
         self.read_on(self.database.session().await?, is_snapshot, act).await
     }
 
-    async fn read_on<T>(
-        &self,
-        session: Session,
-        is_snapshot: bool,
-        act: &(dyn for<'a> Fn(&'a Session) -> Step<'a, T> + Send + Sync),
-    ) -> Answer<T> {
+    async fn read_on<T>(&self, session: Session, is_snapshot: bool, act: &OnSession<'_, T>) -> Answer<T> {
         let session = Abandoned::guard(session);
         if is_snapshot {
             session.get().begin_snapshot().await?;
@@ -221,7 +208,7 @@ impl Shared {
     }
 
     /// A write that is no commit: nobody follows it. In a transaction of its own, made again when another one was in its way.
-    async fn write<T>(&self, act: &(dyn for<'a> Fn(&'a Session) -> Step<'a, T> + Send + Sync)) -> Answer<T> {
+    async fn write<T>(&self, act: &OnSession<'_, T>) -> Answer<T> {
         const CONFLICTS_MAX: u32 = 12;
         let give_up_at = tokio::time::Instant::now() + self.settings.reconnect_max;
         let mut n_tries = 0;
@@ -241,7 +228,7 @@ impl Shared {
         }
     }
 
-    async fn try_write_alone<T>(&self, act: &(dyn for<'a> Fn(&'a Session) -> Step<'a, T> + Send + Sync)) -> Answer<T> {
+    async fn try_write_alone<T>(&self, act: &OnSession<'_, T>) -> Answer<T> {
         let session = self.database.session().await?;
         let worked = async {
             transaction::begin(self, &session, "").await?;
@@ -972,11 +959,10 @@ impl GalleryStore for PostgresStore {
         let shared = Arc::clone(&self.shared);
         self.spawn("report on the store", async move {
             let within = Arc::clone(&shared);
-            let look: Box<dyn for<'a> Fn(&'a Session) -> Step<'a, StoreReport> + Send + Sync> =
-                Box::new(move |session| {
-                    let shared = Arc::clone(&within);
-                    Box::pin(async move { report::report(&shared, session, thorough).await })
-                });
+            let look: Box<OnSession<'_, StoreReport>> = Box::new(move |session| {
+                let shared = Arc::clone(&within);
+                Box::pin(async move { report::report(&shared, session, thorough).await })
+            });
             // Every row may be looked at.
             let answer = async {
                 let session = shared.database.session().await?.without_limit();

@@ -41,6 +41,12 @@ pub(super) struct WriteTx {
 /// The answer of a step of a write or read.
 pub(super) type Step<'a, T> = std::pin::Pin<Box<dyn Future<Output = Answer<T>> + Send + 'a>>;
 
+/// Reads or writes on a connection; called again where it has to be tried again.
+pub(super) type OnSession<'f, T> = dyn for<'a> Fn(&'a Session) -> Step<'a, T> + Send + Sync + 'f;
+
+/// The same in a transaction that becomes a commit.
+pub(super) type InCommit<'f, T> = dyn for<'a> Fn(&'a mut WriteTx) -> Step<'a, T> + Send + Sync + 'f;
+
 impl WriteTx {
     /// Adds a change, for the index and for the commit that is kept.
     pub(super) fn push(&mut self, change: impl Into<Change>) {
@@ -120,12 +126,7 @@ pub(super) async fn begin(shared: &Shared, session: &Session, lock: &str) -> Ans
 impl Shared {
     /// Makes a write on somebody's behalf, again where another one was in its way or the server went away before the
     /// commit. When it is ready, the node's index has reached it.
-    pub(super) async fn write_as<T>(
-        self: &Arc<Self>,
-        turn: Turn,
-        actor: &Actor,
-        act: &(dyn for<'a> Fn(&'a mut WriteTx) -> Step<'a, T> + Send + Sync),
-    ) -> Answer<T> {
+    pub(super) async fn write_as<T>(self: &Arc<Self>, turn: Turn, actor: &Actor, act: &InCommit<'_, T>) -> Answer<T> {
         let turn = self.its_turn(turn).await?;
         let (mut n_conflicts, mut n_lost) = (0, 0);
         let give_up_at = tokio::time::Instant::now() + self.settings.reconnect_max;
@@ -163,11 +164,7 @@ impl Shared {
         })
     }
 
-    async fn try_write<T>(
-        self: &Arc<Self>,
-        actor: &Actor,
-        act: &(dyn for<'a> Fn(&'a mut WriteTx) -> Step<'a, T> + Send + Sync),
-    ) -> Answer<(T, Option<Position>)> {
+    async fn try_write<T>(self: &Arc<Self>, actor: &Actor, act: &InCommit<'_, T>) -> Answer<(T, Option<Position>)> {
         let session = self.database.session().await?;
         let mut tx = WriteTx { session, shared: Arc::clone(self), changes: Vec::new(), leaves_rows: false };
         let worked = async {

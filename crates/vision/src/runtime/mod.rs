@@ -228,13 +228,16 @@ pub struct Runtime {
     shared: Arc<Shared>,
 }
 
+/// The SHA-256 digest of a model's file and what it is used for.
+type ModelKey = ([u8; 32], ModelKind);
+
 struct Shared {
     engines: Engines,
     files: LibraryFiles,
     onnxruntime: OnceLock<onnxruntime::Library>,
     openvino: Option<Arc<openvino::Library>>,
-    /// The models that are in use, by the digest of their file: packs often have one in common.
-    models: Mutex<HashMap<([u8; 32], ModelKind), Weak<Loaded>>>,
+    /// The models that are in use: packs often have one in common.
+    models: Mutex<HashMap<ModelKey, Weak<Loaded>>>,
 }
 
 impl Runtime {
@@ -289,6 +292,7 @@ pub struct Model {
     loaded: Arc<Loaded>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "each is in an `Arc` of its own")]
 enum Loaded {
     BuiltIn(builtin::Loaded),
     OnnxRuntime(onnxruntime::Loaded),

@@ -143,6 +143,9 @@ impl<W: Write> Writer<W> {
     }
 }
 
+/// A face and the bytes of its line, or what is wrong with that line alone: the next one can be read all the same.
+pub type FaceLine = Result<(dto::ArchivedFace, usize), Error>;
+
 /// Reads an archive line by line, compressed or not.
 pub struct Reader {
     lines: Box<dyn BufRead + Send>,
@@ -281,9 +284,8 @@ impl Reader {
         Ok(())
     }
 
-    /// The next line that is not empty, which should be a face, and its bytes; the inner error says what is wrong with this line
-    /// alone, and the next one can be read all the same.
-    pub fn face_or_fault(&mut self) -> Result<Option<Result<(dto::ArchivedFace, usize), Error>>, Error> {
+    /// The next line that is not empty, which should be a face; `None` at the end.
+    pub fn face_or_fault(&mut self) -> Result<Option<FaceLine>, Error> {
         loop {
             let Some(line) = self.line()? else {
                 self.check_end()?;

@@ -17,16 +17,26 @@ struct Head {
     n_channels: usize,
 }
 
+/// What heads have in common that can be put together.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Shared {
+    /// The value that they look at.
+    input: usize,
+    /// Of the depthwise convolution.
+    stride: usize,
+    pads: [usize; 4],
+}
+
 /// Puts heads with the same input together as far as their channels fit one line. Their outputs become parts of one value.
 pub(super) fn merge(steps: &mut Vec<Step>, values: &mut Vec<usize>, outputs: &mut [Output]) {
-    let mut heads: BTreeMap<(usize, usize, [usize; 4]), Vec<Head>> = BTreeMap::new();
+    let mut heads: BTreeMap<Shared, Vec<Head>> = BTreeMap::new();
     for (output_idx, output) in outputs.iter().enumerate() {
-        if let Some((key, head)) = head(steps, values, outputs, output, output_idx) {
-            heads.entry(key).or_default().push(head);
+        if let Some((shared, head)) = head(steps, values, outputs, output, output_idx) {
+            heads.entry(shared).or_default().push(head);
         }
     }
     let mut merged_steps = Vec::new();
-    for ((input, stride, pads), heads) in heads {
+    for (Shared { input, stride, pads }, heads) in heads {
         let n_channels: usize = heads.iter().map(|head| head.n_channels).sum();
         if heads.len() < 2 || n_channels > LANES {
             continue;
@@ -78,14 +88,14 @@ pub(super) fn merge(steps: &mut Vec<Step>, values: &mut Vec<usize>, outputs: &mu
     });
 }
 
-/// The head that ends in an output, and what heads must have in common: input, stride and padding.
+/// The head that ends in an output, and what it must have in common with others.
 fn head(
     steps: &[Step],
     values: &[usize],
     outputs: &[Output],
     output: &Output,
     output_idx: usize,
-) -> Option<((usize, usize, [usize; 4]), Head)> {
+) -> Option<(Shared, Head)> {
     let maker = |value: usize| steps.iter().position(|step| step.output == value);
     let n_uses = |value: usize| {
         let uses = |step: &Step| usize::from(step.input == value) + usize::from(step.other() == Some(value));
@@ -100,7 +110,8 @@ fn head(
         Operation::Convolution(Convolution { kernel: [1, 1], stride: 1, pads: [0, 0, 0, 0], addend: None, .. })
             if input != 0 =>
         {
-            Some(((input, *stride, *pads), Head { pointwise, depthwise, output: output_idx, n_channels }))
+            let shared = Shared { input, stride: *stride, pads: *pads };
+            Some((shared, Head { pointwise, depthwise, output: output_idx, n_channels }))
         }
         _ => None,
     }
