@@ -2,6 +2,7 @@
 //!
 //! A process that is killed shows no missing flush, as the system still has what it wrote. Here SQLite writes through a file
 //! system of ours ([`vfs`]) that knows what was flushed ([`disk`]).
+#![expect(clippy::print_stderr, reason = "what was run is said")]
 
 mod disk;
 mod history;

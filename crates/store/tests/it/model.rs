@@ -561,6 +561,7 @@ async fn check_story(steps: Vec<Step>, settings: Settings) {
 }
 
 /// The folder of a library in which all of this was done, by nobody open any more.
+#[cfg(feature = "postgres")]
 pub(crate) async fn library_of(steps: Vec<Step>) -> tempfile::TempDir {
     let mut pair = Pair::new(Settings::DEFAULT);
     for step in steps {

@@ -2,6 +2,7 @@ use super::*;
 use crate::pack::{self, Home};
 
 /// The installed default pack's recogniser and the library to run it; says so if there are none.
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
 fn recogniser() -> Option<(Bytes, PathBuf)> {
     let installed = || -> Result<(Bytes, PathBuf)> {
         let home = Home::from_env()?;

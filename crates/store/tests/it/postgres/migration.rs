@@ -451,7 +451,7 @@ fn servers_of_a_database_that_was_moved_away_serve_nothing_any_more() {
         assert!(report.unwrap().is_finished);
         assert_eq!(probed, Some(false), "it waits for the end of the move");
         let gone = |answer: Result<()>| {
-            let error = answer.err().expect("nothing is served");
+            let error = answer.expect_err("nothing is served");
             assert!(error.message().contains("moved away"), "{error:?}");
         };
         gone(library.gallery.face_sets(ours()).await.map(drop));

@@ -1,5 +1,7 @@
 //! Several servers on one database, with their large face sets in Milvus.
 
+use std::io::Write;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +36,25 @@ pub(crate) fn settings(server: &milvus_server::Server) -> milvus::Settings {
         look_every: Duration::from_millis(100),
         ..milvus::Settings::new(server.address())
     }
+}
+
+/// Somebody who has read a table in a transaction that does not end until `act` is over.
+fn while_somebody_reads<T>(server: &server::Server, database: &str, table: &str, act: impl FnOnce() -> T) -> T {
+    let mut psql = server.psql(database);
+    psql.env("PGAPPNAME", "reader").stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut reader = psql.spawn().expect("psql runs");
+    let mut said = reader.stdin.take().expect("it is piped");
+    writeln!(said, "BEGIN; SELECT count(*) FROM {table};").expect("psql reads");
+    let has_read = "SELECT count(*) FROM pg_stat_activity
+                    WHERE application_name = 'reader' AND state = 'idle in transaction'";
+    let started = Instant::now();
+    while server.sql(database, has_read) == "0" {
+        assert!(started.elapsed() < Duration::from_secs(60), "it reads");
+    }
+    let answer = act();
+    drop(said);
+    reader.wait().expect("psql ends");
+    answer
 }
 
 impl Node {
@@ -230,7 +251,7 @@ fn a_server_starts_and_writes_without_milvus() {
         // It is told by a node that reads only, too, and how much waits.
         let told = |node: &Node| node.store.health().outside.unwrap();
         // Whoever starts does not wait for searches under way: one of a server that hangs does not end.
-        let c = server.while_somebody_reads(&database, "milvus_outbox", || Node::open(server, &database, &milvus));
+        let c = while_somebody_reads(server, &database, "milvus_outbox", || Node::open(server, &database, &milvus));
         for node in [&b, &c] {
             node.index.search(looking_for(small, 1)).await.unwrap();
             let health = told(node);

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use likeness_store::postgres::Address;
 
@@ -32,6 +31,7 @@ pub(crate) fn programs() -> Option<PathBuf> {
 }
 
 /// Whether there is PostgreSQL on this machine; where there is none, says that a test is skipped.
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
 pub(crate) fn is_installed() -> bool {
     let found = programs().is_some();
     if !found {
@@ -286,26 +286,8 @@ impl Server {
         checked(statements, output.expect("psql runs")).trim().to_owned()
     }
 
-    /// Somebody who has read a table in a transaction that does not end until `act` is over.
-    pub(crate) fn while_somebody_reads<T>(&self, database: &str, table: &str, act: impl FnOnce() -> T) -> T {
-        let mut psql = self.psql(database);
-        psql.env("PGAPPNAME", "reader").stdin(Stdio::piped()).stdout(Stdio::null());
-        let mut reader = psql.spawn().expect("psql runs");
-        let mut said = reader.stdin.take().expect("it is piped");
-        writeln!(said, "BEGIN; SELECT count(*) FROM {table};").expect("psql reads");
-        let has_read = "SELECT count(*) FROM pg_stat_activity
-                        WHERE application_name = 'reader' AND state = 'idle in transaction'";
-        let started = Instant::now();
-        while self.sql(database, has_read) == "0" {
-            assert!(started.elapsed() < Duration::from_secs(60), "it reads");
-        }
-        let answer = act();
-        drop(said);
-        reader.wait().expect("psql ends");
-        answer
-    }
-
-    fn psql(&self, database: &str) -> Command {
+    /// A client that is connected to a database.
+    pub(crate) fn psql(&self, database: &str) -> Command {
         let mut psql = self.program("psql");
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "likeness", "-d", database]);
         psql.arg("-h").arg(&self.dir);

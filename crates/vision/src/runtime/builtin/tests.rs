@@ -3,6 +3,7 @@ use super::*;
 use crate::pack::{self, Home};
 
 /// The installed default pack's recogniser; says so if there is none.
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
 fn recogniser() -> Option<Bytes> {
     let installed = || -> Result<Bytes> {
         let home = Home::from_env()?;
