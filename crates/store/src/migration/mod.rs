@@ -30,6 +30,10 @@ use crate::postgres::{Address, migration as postgres};
 
 /// Where a library is, or is to be.
 #[derive(Debug, Clone)]
+#[cfg_attr(
+    feature = "postgres",
+    expect(clippy::large_enum_variant, reason = "there are two of them, source and target")
+)]
 pub enum Place {
     /// A data folder.
     Folder(PathBuf),

@@ -5,6 +5,7 @@ use likeness_domain::types::Point;
 
 /// The template, in the mesh's order.
 #[rustfmt::skip]
+#[expect(clippy::excessive_precision, reason = "all of them with four decimals")]
 pub const MESH_468_112: [Point; 468] = [
     Point { x: 55.3619, y: 87.8080 },
     Point { x: 55.0932, y: 76.2268 },

@@ -25,6 +25,7 @@ pub(super) struct Kernel {
     /// See [`Columns`].
     pub(super) narrow: fn(totals: &[f32], columns: &Columns, pixels: &mut [f32], out: &mut [u8]),
     /// See [`write_numbers`].
+    #[expect(clippy::type_complexity, reason = "the names of its parameters explain it")]
     pub(super) numbers: fn(row: &[u8], scaling: (f32, f32), colours: [&mut [f32]; 3]),
 }
 

@@ -58,6 +58,7 @@ pub(super) struct Kernel {
     /// The row between two rows of samples, nearer to the first; the second is above or below.
     pub(super) twice_as_high: fn(near: &[u8], far: &[u8], far_is_above: bool, out: &mut [u8]),
     /// Both at once, rounded once; `sums` has room for the row.
+    #[expect(clippy::type_complexity, reason = "the names of its parameters explain it")]
     pub(super) twice_both: fn(near: &[u8], far: &[u8], sums: &mut [u16], out: &mut [u8]),
     /// Rows of luma, Cb and Cr to pixels of three bytes; all of the same length.
     pub(super) rgb: fn(rows: [&[u8]; 3], out: &mut [[u8; 3]]),
@@ -83,7 +84,7 @@ impl Kernel {
 /// The sample of a block of which only the first coefficient is not 0.
 #[inline(always)]
 pub(super) fn flat_sample(first: i16, quantiser: i16) -> u8 {
-    ((i32::from(first.wrapping_mul(quantiser)) + 4 >> 3) + 128).clamp(0, 255) as u8
+    (((i32::from(first.wrapping_mul(quantiser)) + 4) >> 3) + 128).clamp(0, 255) as u8
 }
 
 /// One pixel's colour (ITU-R BT.601 in full range, as JFIF says), rounded as libjpeg does.

@@ -9,6 +9,10 @@
 //! A *plane* holds 16 neighbouring channels of a picture, one [`Line`] a pixel, rows after each other, with a frame of
 //! zeros where the next convolution pads. A picture of more channels is one plane after another; the last one is filled
 //! up with zeros.
+#![expect(
+    clippy::needless_range_loop,
+    reason = "sums are in registers, and places of several arrays are counted together"
+)]
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -334,6 +338,7 @@ pub(super) struct Kernel {
     depthwise: fn(&Depthwise<'_>, &mut [Line]),
     quantise: fn(&[Line], limit: f32, &mut [i16], &mut [f32]),
     pointwise: fn(&Pointwise<'_>, &mut Vec<TileLine>, &mut [Line]),
+    #[expect(clippy::type_complexity, reason = "that of the method of its name, which explains it")]
     quantise_bytes: fn(&[Line], n_pixels: usize, &mut [i8], &mut [[f32; 2]]),
     pointwise_bytes: fn(&BytePointwise<'_>, &mut [Line]),
     full: fn(&Full<'_>, &mut [Line]),

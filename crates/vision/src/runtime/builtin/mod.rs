@@ -46,6 +46,7 @@ pub(super) fn vectorised_kernel() -> Option<&'static str> {
 }
 
 /// A loaded model.
+#[expect(clippy::large_enum_variant, reason = "each is in an `Arc` of its own")]
 pub(super) enum Loaded {
     /// In integers of 16 or 8 bits.
     Recogniser(Recogniser),
