@@ -49,19 +49,23 @@ fn main() -> Outcome {
     let attempts: [(&str, &dyn Fn() -> Outcome); 20] = [
         ("read the database", &|| read(value("database")?)),
         ("list the data folder", &|| fs::read_dir(value("data")?).map(drop).map_err(Into::into)),
-        ("write to the data folder", &|| Ok(drop(File::create(value("write")?)?))),
-        ("change the database", &|| Ok(drop(OpenOptions::new().append(true).open(value("database")?)?))),
-        ("write a temporary file", &|| Ok(drop(tempfile::tempfile()?))),
+        ("write to the data folder", &|| File::create(value("write")?).map(drop).map_err(Into::into)),
+        ("change the database", &|| {
+            OpenOptions::new().append(true).open(value("database")?).map(drop).map_err(Into::into)
+        }),
+        ("write a temporary file", &|| tempfile::tempfile().map(drop).map_err(Into::into)),
         ("remove a file", &|| Ok(fs::remove_file(value("remove")?)?)),
         ("rename a file", &|| Ok(fs::rename(value("rename")?, format!("{}.moved", value("rename")?))?)),
         ("read accounts", &|| read("/etc/passwd")),
-        ("read memory of the parent", &|| Ok(drop(File::open(of_parent("mem"))?))),
+        ("read memory of the parent", &|| File::open(of_parent("mem")).map(drop).map_err(Into::into)),
         ("read the environment of the parent", &|| read(&of_parent("environ"))),
         ("list what is open in the parent", &|| fs::read_dir(of_parent("fd")).map(drop).map_err(Into::into)),
         ("use a descriptor of the parent", &|| fs::metadata(value("descriptor")?).map(drop).map_err(Into::into)),
-        ("connect to the socket of the data folder", &|| Ok(drop(UnixStream::connect(value("socket")?)?))),
-        ("connect to a port", &|| Ok(drop(TcpStream::connect(value("address")?)?))),
-        ("bind a port", &|| Ok(drop(UdpSocket::bind("127.0.0.1:0")?))),
+        ("connect to the socket of the data folder", &|| {
+            UnixStream::connect(value("socket")?).map(drop).map_err(Into::into)
+        }),
+        ("connect to a port", &|| TcpStream::connect(value("address")?).map(drop).map_err(Into::into)),
+        ("bind a port", &|| UdpSocket::bind("127.0.0.1:0").map(drop).map_err(Into::into)),
         ("signal the parent", &|| Ok(rustix::process::test_kill_process(parent)?)),
         ("signal its group", &|| Ok(rustix::process::test_kill_process_group(group_of(parent)?)?)),
         ("start a program", &|| {

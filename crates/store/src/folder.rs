@@ -154,7 +154,7 @@ pub(crate) fn own_file() -> OpenOptions {
 /// Makes a file for its owner only. What had its name is removed first, so that it has no other name and nobody else's rights.
 pub fn create_private(path: &Path) -> std::io::Result<File> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => own_file().create_new(true).open(path),
     }
 }

@@ -7,6 +7,8 @@
 //! down to tiles of the picture at full size, are run only when small faces are wanted and either the pass before hides them or
 //! it gives reason to expect some. A picture that shows no face in all that is looked at once more, turned by 45 degrees.
 
+use std::cmp::Reverse;
+
 use likeness_domain::Result;
 use likeness_domain::limits::FACES_PER_IMAGE_MAX;
 use likeness_domain::policy::off_centre;
@@ -175,11 +177,11 @@ pub enum Purpose {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turning {
     /// Those of at least [`PERSISTENT_SCORE_MIN`].
-    OfPersistent,
+    Persistent,
     /// The same, but for those that seem upright: several others of the picture do, see [`are_upright`].
-    OfTurned,
+    Turned,
     /// Also weaker ones.
-    OfAny,
+    Any,
 }
 
 /// What the detector shows of a picture at one size.
@@ -318,7 +320,7 @@ impl Finder {
         order(&mut candidates, choice, pyramid.base());
         let mut faces: Vec<Face> = Vec::new();
         for candidate in candidates.into_iter().take(TRIES_MAX) {
-            let face = self.confirmed(pyramid, candidate, purpose, Turning::OfPersistent)?;
+            let face = self.confirmed(pyramid, candidate, purpose, Turning::Persistent)?;
             if face.doubt.is_none() && faces.iter().all(|other| !is_same(other, &face)) {
                 faces.push(face);
             }
@@ -415,7 +417,7 @@ impl Finder {
         }
         // A diagonal face alone in a picture may be no more than a weak candidate; beside others, those are mostly false.
         for candidate in weak.into_iter().take(if doubtful.is_none() { TRIES_MAX } else { 0 }) {
-            let face = self.confirmed(pyramid, candidate, purpose, Turning::OfAny)?;
+            let face = self.confirmed(pyramid, candidate, purpose, Turning::Any)?;
             if face.doubt.is_none() {
                 return Ok(vec![face]);
             }
@@ -450,7 +452,7 @@ impl Finder {
     /// Those before it stay in doubt.
     fn settle_first(&mut self, pyramid: &mut Pyramid, mut faces: Vec<Face>, turning: Turning) -> Result<Vec<Face>> {
         let base = pyramid.base();
-        faces.sort_by(|a, b| area(&b.found, base).cmp(&area(&a.found, base)));
+        faces.sort_by_key(|face| Reverse(area(&face.found, base)));
         faces.iter_mut().for_each(|face| face.doubt = None);
         let mut idx = 0;
         while idx < faces.len() && first_purpose(&faces[idx].found, Purpose::Boxes) == Purpose::Meshes {
@@ -661,7 +663,7 @@ impl Finder {
     ) -> Result<MeshFit> {
         let (presence_min, presence_sure) = (self.mesh.stage().presence_min, self.mesh.stage().presence_sure);
         let is_persistent = candidate.score >= PERSISTENT_SCORE_MIN;
-        let is_turnable = is_persistent || turning == Turning::OfAny;
+        let is_turnable = is_persistent || turning == Turning::Any;
         let place = FacePlace::of(candidate);
         if purpose == Purpose::Boxes {
             // What decides, and the presence at which it need not be fitted level; see `is_reported`.
@@ -692,7 +694,7 @@ impl Finder {
             return Ok(best);
         }
         let is_upright = turn_between(0.0, best.place.tilt).abs() < UPRIGHT_TURN_MAX;
-        let is_among_upright = turning == Turning::OfTurned && seems_upright(candidate);
+        let is_among_upright = turning == Turning::Turned && seems_upright(candidate);
         // Among upright faces nothing speaks for another turn, however little the mesh believes the face.
         if is_upright && (is_among_upright || (is_plain && best.mesh.presence >= UPRIGHT_PRESENCE_MIN)) {
             return Ok(best);
@@ -879,7 +881,7 @@ fn order(candidates: &mut [FoundFace], choice: FaceChoice, base: &RgbImage) {
         FaceChoice::Central => {
             candidates.sort_by_key(|face| off_centre(BoundingBox::clamped(face.corners, width, height), width, height))
         }
-        _ => candidates.sort_by(|a, b| area(b, base).cmp(&area(a, base))),
+        _ => candidates.sort_by_key(|face| Reverse(area(face, base))),
     }
 }
 
@@ -909,7 +911,7 @@ fn seems_upright(face: &FoundFace) -> bool {
 
 /// Whether a candidate is reported whatever the mesh says: `score_sure` is [`FirstPass::score_sure`].
 fn is_sure(candidate: &FoundFace, score_sure: f32, turning: Turning) -> bool {
-    candidate.score >= score_sure || (turning == Turning::OfTurned && seems_upright(candidate))
+    candidate.score >= score_sure || (turning == Turning::Turned && seems_upright(candidate))
 }
 
 /// Whether so many faces of a picture seem upright, a certain one among them, that each of them is.
@@ -920,7 +922,7 @@ fn are_upright(faces: &[FoundFace]) -> bool {
 
 /// Which of these candidates of a picture are looked at in other turns.
 fn turning_among(faces: &[FoundFace]) -> Turning {
-    if are_upright(faces) { Turning::OfTurned } else { Turning::OfPersistent }
+    if are_upright(faces) { Turning::Turned } else { Turning::Persistent }
 }
 
 /// Whether the boxes of the first pass leave open which face is the largest: they are a tenth off, and one of two faces side

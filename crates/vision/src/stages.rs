@@ -64,7 +64,7 @@ enum Find {
     /// By a small detector pass and the face mesh.
     Mesh(Box<Finder>),
     /// By the detector's own boxes and points.
-    FivePoints(Detector),
+    FivePoints(Box<Detector>),
 }
 
 /// The bytes of a pack's models, read and checked.
@@ -121,7 +121,7 @@ impl Stages {
                 let mesh = MeshNet::open(runtime, stage, mesh)?;
                 Find::Mesh(Box::new(Finder::new(detector, detect, first, mesh)))
             }
-            _ => Find::FivePoints(detector),
+            _ => Find::FivePoints(Box::new(detector)),
         };
         Ok(Self {
             find,

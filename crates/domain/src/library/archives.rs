@@ -1,5 +1,6 @@
 //! Archives: faces with their templates, out of one library and into another, so that neither needs the photographs.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::{CreatePerson, Join, Library, check_count};
@@ -346,9 +347,9 @@ impl Library {
         let mut strangers: Vec<(ArchivedPerson, PersonId)> = Vec::new();
         for archived in faces.iter().filter_map(|arriving| arriving.face.person.as_ref()) {
             let key = &archived.key;
-            if !owners.contains_key(&Some(key.clone())) {
+            if let Entry::Vacant(unseen) = owners.entry(Some(key.clone())) {
                 let person = self.ports.store.person(caller.tenant, key.clone()).await?;
-                owners.insert(Some(key.clone()), person.as_ref().map(|person| FaceOwner::Person(person.id)));
+                unseen.insert(person.as_ref().map(|person| FaceOwner::Person(person.id)));
                 if let Some(person) = person {
                     let face_sets = self.ports.store.face_sets_of(caller.tenant, person.id).await?;
                     if !face_sets.iter().any(|joined| joined.id == face_set.id) {

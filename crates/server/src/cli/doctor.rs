@@ -494,7 +494,7 @@ fn sandbox(found: &mut Findings, pid: i32) {
     if field("Uid") == "0" {
         loose.push("it runs as root");
     }
-    if field("CapEff").trim_start_matches('0') != "" && field("Uid") != "0" {
+    if !field("CapEff").trim_start_matches('0').is_empty() && field("Uid") != "0" {
         loose.push("it has capabilities");
     }
     if field("NoNewPrivs") != "1" {

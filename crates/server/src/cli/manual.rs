@@ -141,7 +141,7 @@ fn first_line(text: &str) -> String {
 /// The lines of a `case` that follow a typed word from one place to the next: no word holds what a shell would read.
 fn steps(places: &[Place]) -> String {
     let deeper = places.iter().filter(|place| place.path.contains('/'));
-    let names = |place: &Place| [&[place.path.clone()], &place.aliases[..]].concat().join("|");
+    let names = |place: &Place| [std::slice::from_ref(&place.path), &place.aliases].concat().join("|");
     deeper.map(|place| format!("      {}) place={};;\n", names(place), place.path)).collect()
 }
 
@@ -188,7 +188,7 @@ fn fish(places: &[Place]) -> String {
         .iter()
         .filter(|place| place.path.contains('/'))
         .map(|place| {
-            let names = [&[place.path.clone()], &place.aliases[..]].concat().join(" ");
+            let names = [std::slice::from_ref(&place.path), &place.aliases].concat().join(" ");
             format!("      case {names}\n        set place {}\n", place.path)
         })
         .collect();

@@ -128,12 +128,16 @@ impl Heads {
         while let Some(&byte) = read.get(at) {
             match self.at {
                 At::Unknown => {
-                    escaped.as_mut().map(|escaped| escaped.extend_from_slice(read.get(at..).unwrap_or_default()));
+                    if let Some(escaped) = &mut escaped {
+                        escaped.extend_from_slice(read.get(at..).unwrap_or_default());
+                    }
                     return escaped;
                 }
                 At::Body(n_left) => {
                     let n = (read.len() - at).min(usize::try_from(n_left).unwrap_or(usize::MAX));
-                    escaped.as_mut().map(|escaped| escaped.extend_from_slice(read.get(at..at + n).unwrap_or_default()));
+                    if let Some(escaped) = &mut escaped {
+                        escaped.extend_from_slice(read.get(at..at + n).unwrap_or_default());
+                    }
                     at += n;
                     self.at = match n_left - n as u64 {
                         0 => At::RequestLine,

@@ -127,7 +127,7 @@ fn a_certificate_is_renewed_under_load_without_a_failed_request() {
     let mut server = serve_tls(&scratch, &[]);
     let port = server.port_after("listening on https://127.0.0.1:");
     // Which certificate a connection gets is told by whom the client trusts.
-    let only_first = client(&[first.clone()]);
+    let only_first = client(std::slice::from_ref(&first));
     assert!(healthz(port, &only_first).unwrap().starts_with("HTTP/1.1 200 "));
     let mut plain = TcpStream::connect(("127.0.0.1", port)).unwrap();
     plain.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();

@@ -1,6 +1,7 @@
 //! Faces of face sets.
 
 use std::ops::Bound;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use likeness_domain::Kind;
@@ -32,7 +33,7 @@ pub async fn a_face_comes_back_as_it_was_enrolled(bench: Bench) -> Bench {
         for face in [&added, &found, &listed].map(|faces| &faces[0]) {
             assert_eq!((face.id, face.tenant, face.owner), (new.id, ours(), FaceOwner::FaceSet(set.id)));
             assert_eq!(face.pack, *new.template.pack());
-            assert_eq!(first_templates(&*bench.store, std::slice::from_ref(face)).await, [new.template.clone()]);
+            assert_eq!(first_templates(&*bench.store, from_ref(face)).await, from_ref(&new.template));
             assert_eq!((face.detection, face.quality), (new.detection, new.quality));
             assert_eq!((&face.subject, &face.external_id, &face.fields), (&new.subject, &new.external_id, &new.fields));
             assert_eq!((&face.note, &face.source), (&new.note, &new.source));

@@ -115,7 +115,7 @@ pub async fn a_held_face_is_enrolled_into_several_sets(bench: Bench) -> Bench {
         assert_eq!(format!("{listed:?}"), format!("[{face:?}]"));
         assert_eq!((face.id, face.source_face, face.owner), (face_id(id), face_id(7), FaceOwner::FaceSet(set.id)));
         assert_eq!((face.detection, face.quality), (held(7).detection, held(7).quality));
-        assert_eq!(first_templates(&*bench.store, &[face.clone()]).await, [template(7)]);
+        assert_eq!(first_templates(&*bench.store, std::slice::from_ref(&face)).await, [template(7)]);
         assert_eq!((face.subject, face.created_at, face.updated_at), (Some(subject("anna")), NOW, NOW));
     }
     assert!(bench.store.held_face(ours(), face_id(7), NOW).await.unwrap().is_none());
@@ -136,7 +136,7 @@ pub async fn an_enrolled_face_is_enrolled_once_more(bench: Bench) -> Bench {
 
     bench.store.add_faces(by(ours()), FaceOwner::FaceSet(staff.id), vec![full_face(30)], None).await.unwrap();
     let face = enrol(&bench, &guests, 30, 31, LATER).await.unwrap();
-    assert_eq!(first_templates(&*bench.store, &[face.clone()]).await, [template(30)]);
+    assert_eq!(first_templates(&*bench.store, std::slice::from_ref(&face)).await, [template(30)]);
     assert_eq!((face.source_face, face.subject), (face_id(30), Some(subject("anna"))));
     assert_eq!((face.external_id, face.note, face.source, face.fields.values().len()), (None, None, None, 0));
     refused(enrol(&bench, &guests, 21, 40, LATER).await, Kind::FaceNotFound);

@@ -119,7 +119,7 @@ pub(super) fn make_step(tx: &mut WriteTx<'_>, step: &Step, n_rows_max: usize) ->
     } else {
         let faces = bytes_of(later);
         tx.conn.prepare_cached("UPDATE pending_deletes SET faces = ?2 WHERE id = ?1")?.execute((step.id, faces))?;
-        checksums::renew(tx.conn, &PENDING_DELETES, "id", &step.id)?;
+        checksums::renew(tx.conn, &PENDING_DELETES, "id", step.id)?;
     }
     Ok(Made { deleted, n_rows: now.len(), is_whole: later.is_empty() })
 }

@@ -266,7 +266,7 @@ impl Source for FolderSource {
     }
 
     fn moved_to(&mut self) -> Result<Option<String>> {
-        let version = self.database.run("read the library", |conn| schema::version_or_moved(conn))?;
+        let version = self.database.run("read the library", schema::version_or_moved)?;
         Ok((version >= MOVED_LAYOUTS).then(|| schema::moved_to(&self.database.dir)))
     }
 

@@ -168,7 +168,7 @@ impl Findings {
             let sql = format!("SELECT count(*) FROM {}", table.name);
             n_all += conn.query_row(&sql, [], |row| row.get::<_, u64>(0)).unwrap_or(0);
         }
-        let mut n_done = 0;
+        let mut n_done = 0_u64;
         let mut readable = Vec::new();
         for table in TABLES {
             let what = format!("checksums of `{}`", table.name);
@@ -176,7 +176,7 @@ impl Findings {
             self.look(&what, |_| {
                 damage::check(conn, table, &mut || {
                     n_done += 1;
-                    if n_done % WATCH_ROWS == 0 {
+                    if n_done.is_multiple_of(WATCH_ROWS) {
                         watch(ReportProgress { stage: "comparing checksums", n_done, n_all });
                     }
                 })
@@ -268,7 +268,7 @@ fn faces(conn: &Connection, problems: &mut Vec<String>, watch: Watch<'_>) -> Ans
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
         n_done += 1;
-        if n_done % WATCH_ROWS == 0 {
+        if n_done.is_multiple_of(WATCH_ROWS) {
             watch(ReportProgress { stage: "decoding faces", n_done, n_all });
         }
         if let Err(failure) = rows::face_row(row, TenantId::from_bits(0)) {

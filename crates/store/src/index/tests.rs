@@ -317,14 +317,14 @@ fn a_search_of_many_full_segments_equals_a_full_scan_while_rows_change() {
         let index = flat_pooled();
         let template = |number: u64| {
             let (own, other) = (scattered(number, dimensions), scattered(number % 100, dimensions));
-            let share = if number % 7 == 0 { 0.2 + (number % 5) as f32 * 0.15 } else { 0.0 };
+            let share = if number.is_multiple_of(7) { 0.2 + (number % 5) as f32 * 0.15 } else { 0.0 };
             let mixed: Vec<f32> =
                 own.unit().iter().zip(other.unit()).map(|(own, other)| own * (1.0 - share) + other * share).collect();
             Template::new(pack(), &mixed).unwrap()
         };
         let row = |face: u64, picture: u64| GalleryEntry {
             person: PersonId::new(picture % 300),
-            subject: (picture % 2 == 0).then(|| "somebody".into()),
+            subject: picture.is_multiple_of(2).then(|| "somebody".into()),
             ..entry(face, template(picture))
         };
         let mut rows: Vec<GalleryEntry> = (1..=7000).map(|number| row(number, number)).collect();

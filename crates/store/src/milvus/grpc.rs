@@ -314,10 +314,10 @@ impl Channel {
     /// The connection, once it takes another call.
     async fn sender(&self) -> Outcome<SendRequest<Bytes>> {
         let mut connected = self.connected.lock().await;
-        if let Some(sender) = &*connected {
-            if let Ok(sender) = sender.clone().ready().await {
-                return Ok(sender);
-            }
+        if let Some(sender) = &*connected
+            && let Ok(sender) = sender.clone().ready().await
+        {
+            return Ok(sender);
         }
         *connected = None;
         // The address is not said: whoever may not know it is told why, too.

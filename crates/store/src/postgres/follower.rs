@@ -490,10 +490,11 @@ pub(super) async fn answer_questions(shared: Arc<Shared>, mut questions: Questio
             }
             Err(_) => Err("the database does not answer".to_owned()),
         };
-        if let Ok(truth) = answer {
-            if truth.revision < at.revision && !shared.follower.is_lost.load(Ordering::SeqCst) {
-                shared.follower.is_of_another_history(at, truth);
-            }
+        if let Ok(truth) = answer
+            && truth.revision < at.revision
+            && !shared.follower.is_lost.load(Ordering::SeqCst)
+        {
+            shared.follower.is_of_another_history(at, truth);
         }
         for question in asked {
             let _ = question.send(answer.clone());

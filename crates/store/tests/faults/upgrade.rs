@@ -51,7 +51,7 @@ fn content(dir: &Path) -> Result<Content, String> {
             .into_iter()
             .map(|name| {
                 let mut rows = conn.prepare(&format!("SELECT * FROM {name} ORDER BY 1, 2"))?;
-                let columns = rows.column_names().into_iter().enumerate();
+                let columns = rows.column_names().enumerate();
                 // The report has compared the checksums.
                 let columns = columns.filter(|&(_, name)| !["updated_at", "checksum"].contains(&name));
                 let columns = columns.map(|(idx, _)| idx).collect::<Vec<_>>();

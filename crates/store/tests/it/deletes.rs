@@ -204,7 +204,7 @@ fn deletes_by_label_and_by_ids_are_made_in_steps_too() {
     block_on(async {
         let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
         let (owner, scope) = (FaceOwner::FaceSet(set.id), FaceScope::FaceSet(set.id));
-        let label = |number: u64| if number % 3 == 0 { "anna" } else { "ben" };
+        let label = |number: u64| if number.is_multiple_of(3) { "anna" } else { "ben" };
         let faces = (1..=60).map(|number| labelled(number, label(number))).collect();
         store.add_faces(by(ours()), owner, faces, None).await.unwrap();
         let before = store.report(false).await.unwrap().revision;

@@ -119,7 +119,8 @@ pub(super) fn survey(bytes: &[u8]) -> likeness_domain::Result<Facts> {
                 });
             }
             _ if is_frame_header(marker) => {
-                if frame.replace(Frame::read(marker, body)?).is_some() {
+                let earlier = frame.replace(Frame::read(marker, body)?);
+                if earlier.is_some() {
                     return Err(damaged(Format::Jpeg, "it has two frame headers"));
                 }
             }

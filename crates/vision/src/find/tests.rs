@@ -14,16 +14,16 @@ fn face() -> FoundFace {
 fn a_nearly_sure_face_is_reported_among_upright_ones_only() {
     let scored = |score: f32| FoundFace { score, ..face() };
     let lying = turned_back(&scored(0.82), ExifOrientation::TURN_90, 100, 60);
-    assert!(is_sure(&scored(0.82), 0.85, Turning::OfTurned));
-    assert!(!is_sure(&scored(0.79), 0.85, Turning::OfTurned));
-    assert!(!is_sure(&lying, 0.85, Turning::OfTurned));
-    for turning in [Turning::OfPersistent, Turning::OfAny] {
+    assert!(is_sure(&scored(0.82), 0.85, Turning::Turned));
+    assert!(!is_sure(&scored(0.79), 0.85, Turning::Turned));
+    assert!(!is_sure(&lying, 0.85, Turning::Turned));
+    for turning in [Turning::Persistent, Turning::Any] {
         assert!(!is_sure(&scored(0.82), 0.85, turning), "{turning:?}");
         assert!(is_sure(&scored(0.85), 0.85, turning), "{turning:?}");
     }
     // A certain one and two that seem upright make such a picture.
-    assert_eq!(turning_among(&[face(), scored(0.82), scored(0.8)]), Turning::OfTurned);
-    assert_eq!(turning_among(&[face(), scored(0.82), lying]), Turning::OfPersistent);
+    assert_eq!(turning_among(&[face(), scored(0.82), scored(0.8)]), Turning::Turned);
+    assert_eq!(turning_among(&[face(), scored(0.82), lying]), Turning::Persistent);
 }
 
 #[test]

@@ -188,7 +188,7 @@ impl PasswordLogin<'_> {
         let key = dialect.wire.key(self.user).await?;
         let unknown = || denied(StatusCode::UNAUTHORIZED, "the username or password is wrong");
         // One answer for everything that is wrong, and the comparison also where there is nothing to compare with.
-        let nobodys = Secret::new("-").ok_or_else(|| unknown())?;
+        let nobodys = Secret::new("-").ok_or_else(unknown)?;
         let secrets =
             key.iter().flat_map(|key| key.secrets(now)).chain(std::iter::once(&nobodys).filter(|_| key.is_none()));
         let mut proved = None;

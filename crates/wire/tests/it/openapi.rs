@@ -233,7 +233,7 @@ fn numbers(schema: &Value, document: &Value, place: &[String], found: &mut BTree
         found.insert(place.to_vec());
     }
     for (name, member) in schema["properties"].as_object().into_iter().flatten() {
-        numbers(member, document, &[place, &[name.clone()]].concat(), found);
+        numbers(member, document, &[place, std::slice::from_ref(name)].concat(), found);
     }
 }
 

@@ -101,7 +101,7 @@ impl VectorIndex for Fed {
         let commit = self.truth.commit(&changes);
         let n_commits = self.n_commits.fetch_add(1, Ordering::SeqCst);
         self.last.store(revision.0, Ordering::SeqCst);
-        let ships = opens || n_commits % self.ship_every == 0;
+        let ships = opens || n_commits.is_multiple_of(self.ship_every);
         let index = Arc::clone(&self.index);
         let applied = self.runtime.spawn(async move {
             index.apply(commit, changes).await?;

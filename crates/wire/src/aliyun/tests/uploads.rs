@@ -65,8 +65,10 @@ impl Server {
     async fn put(&self, put: Put) -> (u16, String) {
         let md5_and_type = format!("{}\nimage/jpeg\n{}\n", put.md5, put.date);
         let token = put.token.as_ref().map(|token| format!("x-oss-security-token:{token}\n")).unwrap_or_default();
-        let oss_date =
-            (put.date_header == "x-oss-date").then(|| format!("x-oss-date:{}\n", put.date)).unwrap_or_default();
+        let oss_date = match put.date_header {
+            "x-oss-date" => format!("x-oss-date:{}\n", put.date),
+            _ => String::new(),
+        };
         let to_sign = format!("{}\n{md5_and_type}{oss_date}x-oss-meta-a:b\n{token}{}", put.method, put.signed_path);
         let mut mac = hmac::Hmac::<sha1::Sha1>::new_from_slice(put.secret.as_bytes()).unwrap();
         mac.update(to_sign.as_bytes());

@@ -37,7 +37,7 @@ pub(super) enum Evidence {
     /// The head was enough.
     Identity(Identity),
     /// The key is known and the time is right; the signature also covers the body.
-    Signature(Box<Signed>),
+    Signature(Signed),
 }
 
 /// Looks at a request's head. If both a token and a signature are there, the signature counts.
@@ -52,7 +52,7 @@ pub(super) async fn examine(
         let key = credentials.key(claim.access_key_id.clone()).await?;
         // A disabled key and an unknown one are the same to whoever cannot prove to hold it.
         let key = key.filter(|key| key.is_usable(now)).ok_or_else(|| unauthenticated("the access key is not valid"))?;
-        return Ok(Evidence::Signature(Box::new(Signed { claim, key })));
+        return Ok(Evidence::Signature(Signed { claim, key }));
     }
     let Some(text) = header("x-auth-token") else {
         return Err(unauthenticated("neither `X-Auth-Token` nor `Authorization` is there"));
