@@ -5,10 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use likeness_domain::access::{Admission, Caller, CountedBy, Rate};
 use likeness_domain::library::{Library, Scales};
-use likeness_domain::score::Scale;
-use likeness_domain::types::{AccessKey, PackId, Secret};
+use likeness_domain::types::{AccessKey, Secret};
 
-use super::errors::Fault;
 use super::operations::{self, Operation};
 use super::scale::scale;
 use super::settings::Settings;
@@ -61,24 +59,14 @@ impl Api {
         let n_units = u32::from(!is_scan);
         Admission { n_units, ..row.info.admission("aliyun", self.settings().limits(), rate, request_id) }
     }
-
-    /// The scale of a pack.
-    pub(super) fn scale(&self, pack: &PackId) -> Result<&Scale, Fault> {
-        self.scales.get(pack).map_err(|error| self.fault(error))
-    }
-
-    /// A failed library call as a fault.
-    pub(super) fn fault(&self, error: likeness_domain::Error) -> Fault {
-        Fault::of(error, self.settings())
-    }
 }
 
 impl Call<'_> {
     /// Counts the images of a scan, where they are bounded.
-    pub(super) fn count(&self, n_images: usize) -> Result<(), Fault> {
+    pub(super) fn count(&self, n_images: usize) -> likeness_domain::Result<()> {
         let call = self.api.admission(self.row, &self.key, &self.caller.request_id);
         let Some(rate) = call.rate else { return Ok(()) };
         let n_images = u32::try_from(n_images).unwrap_or(u32::MAX);
-        self.api.wire.access.count(&self.caller, &call, rate, n_images).map_err(|error| self.api.fault(error))
+        self.api.wire.access.count(&self.caller, &call, rate, n_images)
     }
 }

@@ -119,18 +119,13 @@ impl Fault {
         Self { number, msg, source: None }
     }
 
-    /// A failed library call; what lies below it goes to the log only.
-    pub(super) fn of(error: Error, settings: &Settings) -> Self {
-        let (code, word) = code_of(error.kind());
-        let number = if error.kind() == Kind::PersonNotFound { settings.unknown_person_code } else { code.number };
-        // What the caller can use: fixed messages stand alone, the others say what is wrong.
-        let msg = match (word, error.kind()) {
-            (Some(word), Kind::PoorQuality) => with_detail(word, error.message()),
-            (Some(word), _) => word.to_owned(),
-            (None, Kind::Internal) => with_detail(code.name, "the server's log has the reason under this request id"),
-            (None, _) => with_detail(code.name, &error.to_string()),
-        };
-        Self { number, msg, source: Some(error) }
+    /// The same fault, with the code that the operator wants for an unknown person.
+    #[must_use]
+    pub(super) fn of_unknown_person(mut self, settings: &Settings) -> Self {
+        if self.source.as_ref().is_some_and(|error| error.kind() == Kind::PersonNotFound) {
+            self.number = settings.unknown_person_code;
+        }
+        self
     }
 
     /// The same fault of one of several images: `NO_FACE: faceUrl`.
@@ -162,8 +157,31 @@ impl Fault {
     }
 }
 
+impl From<Error> for Fault {
+    /// A failed library call; what lies below it goes to the log only.
+    fn from(error: Error) -> Self {
+        let (code, word) = code_of(error.kind());
+        // What the caller can use: fixed messages stand alone, the others say what is wrong.
+        let msg = match (word, error.kind()) {
+            (Some(word), Kind::PoorQuality) => with_detail(word, error.message()),
+            (Some(word), _) => word.to_owned(),
+            (None, Kind::Internal) => with_detail(code.name, "the server's log has the reason under this request id"),
+            (None, _) => with_detail(code.name, &error.to_string()),
+        };
+        Self { number: code.number, msg, source: Some(error) }
+    }
+}
+
 fn with_detail(name: &str, detail: &str) -> String {
     if detail.is_empty() { name.to_owned() } else { format!("{name}: {detail}") }
+}
+
+/// The code and message of an outcome, and what came of it if it was done.
+pub(super) fn told<T>(outcome: Result<T, Fault>) -> (u16, String, Option<T>) {
+    match outcome {
+        Ok(done) => (code::OK.number, code::OK.name.to_owned(), Some(done)),
+        Err(fault) => (fault.number, fault.msg, None),
+    }
 }
 
 /// A request that the gateway, or the storage of uploads, did not let through.
@@ -209,13 +227,11 @@ pub(super) enum Failure {
     Gateway(Refusal),
     /// After.
     Service(Fault),
-    /// After, by the library.
-    Library(Error),
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure::Library(error)
+        Failure::Service(error.into())
     }
 }
 
@@ -252,8 +268,7 @@ impl Failure {
                 let body = dto::GatewayError { request_id: &shown_id, host_id: host, code, message: &message };
                 return answer(status, &body);
             }
-            Failure::Service(fault) => fault,
-            Failure::Library(error) => Fault::of(error, settings),
+            Failure::Service(fault) => fault.of_unknown_person(settings),
         };
         let (code, msg) = (fault.number, fault.msg.as_str());
         log(StatusCode::OK, &code.to_string(), fault.source(), msg, fault.is_ours());

@@ -4,13 +4,13 @@ use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::Kind;
 use likeness_domain::library::{AddPersonFaces, CreatePerson, Join, PersonFacesAdded, PersonImage};
-use likeness_domain::ports::Page;
+use likeness_domain::ports::{Analysis, Page};
 use likeness_domain::types::{FaceSet, FaceSetName, Note, PersonKey, PersonPatch};
 use serde::Serialize;
 
 use super::call::Call;
 use super::dto::Answer;
-use super::errors::{Failure, Fault, answer, code, retry_later_if_busy};
+use super::errors::{Failure, Fault, answer, code, retry_later_if_busy, told};
 use super::operations::{self, Operation};
 use super::params;
 use super::scan::{self, FACES_MAX};
@@ -45,10 +45,6 @@ impl Call<'_> {
     /// The face sets that a person is to join or to leave.
     fn groups(&self, body: &Object) -> Result<Vec<FaceSetName>, Fault> {
         convert::groups(&params::needed_texts(body, "groupIds", GROUPS_MAX)?)
-    }
-
-    fn failed(&self, error: likeness_domain::Error) -> Fault {
-        self.api.fault(error)
     }
 
     fn ok(&self, data: impl Serialize) -> Outcome {
@@ -145,7 +141,7 @@ async fn add_faces(call: &Call<'_>) -> Outcome {
         Some(fault) => convert::failed_item(fault, url),
         None => match faces.next() {
             Some(Ok(face)) => convert::face_item(&face),
-            Some(Err(error)) => convert::failed_item(call.failed(error), url),
+            Some(Err(error)) => convert::failed_item(Fault::from(error).of_unknown_person(call.api.settings()), url),
             None => convert::failed_item(Fault::new(code::GENERAL_ERROR, "no answer for this image"), url),
         },
     };
@@ -260,18 +256,12 @@ async fn detect_face(call: &Call<'_>) -> Outcome {
     let url = params::needed_text(&body, "url")?;
     let data_id = params::text(&body, "dataId")?.map(str::to_owned);
     let detected = match image::image(call.api, &call.caller, url) {
-        Ok(image) => {
-            call.api.library().detect(&call.caller, image, convert::DETECTED).await.map_err(|error| call.failed(error))
-        }
+        Ok(image) => call.api.library().detect(&call.caller, image, convert::DETECTED).await.map_err(Fault::from),
         Err(fault) => Err(fault),
     };
-    let (code, msg, faces) = match detected {
-        Ok(analysis) => {
-            let faces = analysis.faces.iter().take(FACES_MAX).map(convert::detected_face).collect();
-            (code::OK.number, code::OK.name.to_owned(), Some(faces))
-        }
-        Err(fault) => (fault.number, fault.msg, None),
-    };
+    let (code, msg, analysis) = told(detected);
+    let shown = |analysis: Analysis| analysis.faces.iter().take(FACES_MAX).map(convert::detected_face).collect();
+    let faces = analysis.map(shown);
     let task_id = Some(scan::fresh_task_id(call.api));
     let url = Some(url.to_owned());
     call.ok_of(vec![code], dto::TaskAnswer { code, msg, data_id, task_id, url, faces, ..Default::default() })

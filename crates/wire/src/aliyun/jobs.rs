@@ -6,7 +6,7 @@ use likeness_domain::ports::Job;
 use serde::{Deserialize, Serialize};
 
 use super::call::Api;
-use super::errors::{Code, Fault, code};
+use super::errors::{Code, Fault, code, told};
 use super::scan::{self, Ready, Task};
 use super::scan_result::Kept;
 use super::{dto, params};
@@ -67,13 +67,11 @@ pub(super) async fn accept(
         });
         accepted.push((task.data_id, task.url, outcome));
     }
-    let ids = api.library().accept_jobs(caller, SCAN, payloads, api.settings().tasks_waiting_max).await;
-    let mut ids = ids.map_err(|error| api.fault(error))?.into_iter();
-    let answer = |(data_id, url, outcome): (_, _, Result<(), Fault>)| {
-        let (code, msg, task_id) = match outcome {
-            Ok(()) => (code::OK.number, code::OK.name.to_owned(), ids.next().map(scan::task_id)),
-            Err(fault) => (fault.number, fault.msg, None),
-        };
+    let ids = api.library().accept_jobs(caller, SCAN, payloads, api.settings().tasks_waiting_max).await?;
+    let mut ids = ids.into_iter();
+    let answer = |(data_id, url, outcome)| {
+        let (code, msg, accepted) = told(outcome);
+        let task_id = accepted.and_then(|()| ids.next()).map(scan::task_id);
         dto::TaskAnswer { code, msg, data_id, task_id, url, ..Default::default() }
     };
     Ok(accepted.into_iter().map(answer).collect())
@@ -107,7 +105,7 @@ pub(super) async fn results(api: &Api, caller: &Caller, ids: &[String]) -> Resul
     let mut answers = Vec::with_capacity(ids.len());
     for text in ids {
         let job = match scan::read_task_id(text) {
-            Some(id) => api.wire.jobs.job(caller.tenant, id, now).await.map_err(|error| api.fault(error))?,
+            Some(id) => api.wire.jobs.job(caller.tenant, id, now).await?,
             None => None,
         };
         answers.push(

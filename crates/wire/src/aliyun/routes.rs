@@ -91,7 +91,7 @@ impl Aliyun {
         upload.read(bytes_max).await.map_err(|error| match error {
             BodyError::TooLong => Fault::invalid(format!("the body is too long, expected at most {bytes_max} bytes")),
             BodyError::Broken => Fault::invalid("the body ended before its time"),
-            BodyError::Busy => self.api.fault(body::busy()),
+            BodyError::Busy => body::busy().into(),
         })
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::call::Api;
-use super::errors::{Fault, code};
+use super::errors::{Fault, code, told};
 use super::image::image;
 use super::settings::Settings;
 use super::{convert, dto, params};
@@ -178,10 +178,10 @@ async fn compare(api: &Api, caller: &Caller, url: &str, face_url: &str) -> Resul
     let compared = api.library().compare(caller, [first, second]).await.map_err(|error| {
         let member = if error.field() == Some("second image") { "faceUrl" } else { "url" };
         let is_of_an_image = error.field().is_some();
-        let fault = api.fault(error);
+        let fault = Fault::from(error);
         if is_of_an_image { fault.of_member(member) } else { fault }
     })?;
-    Ok(Finding::Compared { rate: api.scale(&compared.pack)?.to_number(compared.similarity) })
+    Ok(Finding::Compared { rate: api.scales.get(&compared.pack)?.to_number(compared.similarity) })
 }
 
 async fn search(api: &Api, caller: &Caller, url: &str, group: &str) -> Result<Finding, Fault> {
@@ -206,8 +206,8 @@ pub(super) async fn persons_like(
         filter: None,
         one_per_person: true,
     };
-    let found = api.library().search_faces(caller, request).await.map_err(|error| api.fault(error))?;
-    Ok((found.face_set.id, convert::faces_found(&found, api.scale(&found.face_set.pack)?, n_max)))
+    let found = api.library().search_faces(caller, request).await?;
+    Ok((found.face_set.id, convert::faces_found(&found, api.scales.get(&found.face_set.pack)?, n_max)))
 }
 
 /// A task's element of the answer.
@@ -218,13 +218,9 @@ pub(super) fn task_answer(
     task_id: String,
     url: Option<String>,
 ) -> dto::TaskAnswer {
-    let (code, msg, results) = match outcome {
-        Ok(findings) => {
-            let results = findings.into_iter().map(|finding| finding.shown(api.settings())).collect();
-            (code::OK.number, code::OK.name.to_owned(), Some(results))
-        }
-        Err(fault) => (fault.number, fault.msg, None),
-    };
+    let (code, msg, findings) = told(outcome);
+    let shown = |findings: Vec<Finding>| findings.into_iter().map(|found| found.shown(api.settings())).collect();
+    let results = findings.map(shown);
     let extras = Some(dto::Empty {});
     dto::TaskAnswer { code, msg, data_id, task_id: Some(task_id), url, extras, results, faces: None }
 }

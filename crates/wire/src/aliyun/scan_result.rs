@@ -101,8 +101,7 @@ async fn recall(api: &Api, caller: &Caller, finding: KeptFinding) -> Result<Find
     for candidate in faces.iter().flat_map(|face| &face.candidates) {
         ids.push(FaceId::new(candidate.face).ok_or_else(damaged)?);
     }
-    let found = api.library().found_earlier(caller, face_set, ids).await;
-    let (enrolled, persons) = found.map_err(|error| api.fault(error))?;
+    let (enrolled, persons) = api.library().found_earlier(caller, face_set, ids).await?;
     let person = |candidate: KeptCandidate| {
         let face = enrolled.iter().find(|face| face.id.get() == candidate.face)?;
         convert::person_found(face, &persons, candidate.rate)

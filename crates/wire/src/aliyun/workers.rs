@@ -111,8 +111,7 @@ impl JobHandler for Scanner {
 
     fn give_up(&self, job: &Job, error: &Error) -> Settled {
         let Some(payload) = read(job) else { return JobOutcome::Forgotten.into() };
-        let fault = self.0.fault(error.without_source());
-        self.settled(job, payload, Err(fault))
+        self.settled(job, payload, Err(error.without_source().into()))
     }
 
     fn failed(&self, error: &Error) {
