@@ -96,52 +96,43 @@ fn clean<'a>(fields: &'a Fields, name: &str, but: &str) -> Result<Option<&'a str
 
 /// The name of a set to be made or renamed, unless the field is absent or empty.
 pub(super) fn new_outer_id(fields: &Fields, name: &str) -> Result<Option<FaceSetName>, Failure> {
-    let text = clean(fields, name, "")?;
-    let checked = |text: &str| require_new_name("outer_id", text).and_then(|()| FaceSetName::new(text));
-    text.map(|text| checked(text).map_err(|_| Failure::malformed(name))).transpose()
+    clean(fields, name, "")?;
+    fields.read_as(name, |text| require_new_name("outer_id", text).and_then(|()| FaceSetName::new(text)))
 }
 
 /// The name of a set that may exist. Sets made through other APIs can have names that this one would not give; they are
 /// listed, so they can be named.
 pub(super) fn outer_id(fields: &Fields) -> Result<Option<FaceSetName>, Failure> {
-    let text = fields.text("outer_id")?;
-    text.map(|text| FaceSetName::new(text).map_err(|_| Failure::malformed("outer_id"))).transpose()
+    fields.read_as("outer_id", FaceSetName::new)
 }
 
-/// Words of a set; `None` if the field is absent, while an empty one clears what is there.
-fn note(fields: &Fields, name: &str, text: Option<&str>) -> Result<Option<Note>, Failure> {
-    if fields.present(name).is_none() {
-        return Ok(None);
-    }
-    Note::new(text.unwrap_or_default()).map(Some).map_err(|_| Failure::malformed(name))
+/// What a field of a set says; `None` if it is absent, while an empty one clears what is there.
+fn cleared_if_empty<'a, T, E>(
+    fields: &'a Fields,
+    name: &str,
+    read: impl FnOnce(&'a str) -> Result<T, E>,
+) -> Result<Option<T>, Failure> {
+    let text = fields.text(name)?.unwrap_or_default();
+    fields.present(name).map(|_| read(text)).transpose().map_err(|_| Failure::malformed(name))
 }
 
 pub(super) fn new_display_name(fields: &Fields) -> Result<Option<Note>, Failure> {
-    let text = fields.text("display_name")?;
-    if text.is_some_and(|text| text.chars().count() > DISPLAY_NAME_CHARS_MAX) {
-        return Err(Failure::malformed("display_name"));
-    }
-    note(fields, "display_name", text)
+    fields.check_length("display_name", DISPLAY_NAME_CHARS_MAX)?;
+    cleared_if_empty(fields, "display_name", Note::new)
 }
 
 pub(super) fn new_user_data(fields: &Fields) -> Result<Option<Note>, Failure> {
-    let text = clean(fields, "user_data", "")?;
-    if text.is_some_and(|text| text.len() > USER_DATA_BYTES_MAX) {
+    if clean(fields, "user_data", "")?.is_some_and(|text| text.len() > USER_DATA_BYTES_MAX) {
         return Err(Failure::malformed("user_data"));
     }
-    note(fields, "user_data", text)
+    cleared_if_empty(fields, "user_data", Note::new)
 }
 
 /// Tags, a comma between two; `None` if the field is absent.
 pub(super) fn tags(fields: &Fields) -> Result<Option<Tags>, Failure> {
-    let text = clean(fields, "tags", ",")?;
-    if text.is_some_and(|text| text.chars().count() > TAGS_CHARS_MAX) {
-        return Err(Failure::malformed("tags"));
-    }
-    if fields.present("tags").is_none() {
-        return Ok(None);
-    }
-    Tags::parse(text.unwrap_or_default()).map(Some).map_err(|_| Failure::malformed("tags"))
+    clean(fields, "tags", ",")?;
+    fields.check_length("tags", TAGS_CHARS_MAX)?;
+    cleared_if_empty(fields, "tags", Tags::parse)
 }
 
 pub(super) fn new_user_id(fields: &Fields) -> Result<Subject, Failure> {

@@ -13,7 +13,7 @@ use super::errors::{self, Blame, Failure};
 use super::face_sets::FaceSetNamed;
 use super::image::{self, FieldNames, Given};
 use super::{convert, scale};
-use crate::megvii::convert::subject;
+use crate::megvii::convert::text;
 
 /// Results of one `search`.
 const RESULTS_MAX: u64 = 5;
@@ -52,7 +52,7 @@ async fn keep(call: &Call<'_>, given: &Given<'_>, pack: Option<PackId>, wanted: 
         assess: wanted.assess(),
     };
     let kept = call.library.keep_faces(&call.caller, request).await;
-    let kept = kept.map_err(|error| errors::library(error, &Blame { image: given.name, ..Blame::NOBODY }))?;
+    let kept = kept.map_err(|error| errors::library(error, &Blame { image: given.picture.name, ..Blame::NOBODY }))?;
     let face = |(face_idx, FaceKept { face: kept, assessment }): (usize, &FaceKept)| dto::Face {
         face_token: call.names.face_token(kept.id),
         face_rectangle: kept.detection.bounding_box.into(),
@@ -150,7 +150,7 @@ pub(super) async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     let result = |candidate: &likeness_domain::library::Candidate| dto::FaceFound {
         face_token: call.names.face_token(candidate.face.source_face),
         confidence: scale.to_number(candidate.similarity),
-        user_id: subject(candidate.face.subject.as_ref()),
+        user_id: text(candidate.face.subject.as_ref()),
     };
     let results = Some(found.candidates.iter().map(result).collect());
     Ok(Answer::Found(Box::new(dto::Found { results, thresholds: Some(scale::thresholds()), image_id, faces })))
@@ -173,7 +173,7 @@ pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
     Ok(Answer::Face {
         face_token: token.to_owned(),
         face_rectangle: known.detection.bounding_box.into(),
-        user_id: subject(known.subject.as_ref()),
+        user_id: text(known.subject.as_ref()),
         facesets: known.face_sets.iter().map(|face_set| call.names.listed(face_set)).collect(),
     })
 }

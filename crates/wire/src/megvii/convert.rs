@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use likeness_domain::types::{FaceId, Note, Subject};
+use likeness_domain::types::FaceId;
 
 use super::dto::FaceFailure;
 
@@ -14,14 +14,9 @@ pub(crate) fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim_ascii).filter(|item| !item.is_empty())
 }
 
-/// A note as it is sent: empty if there is none.
-pub(crate) fn text(note: Option<&Note>) -> String {
-    note.map(|note| note.as_str().to_owned()).unwrap_or_default()
-}
-
-/// A subject as it is sent: empty if there is none.
-pub(crate) fn subject(subject: Option<&Subject>) -> String {
-    subject.map(|subject| subject.as_str().to_owned()).unwrap_or_default()
+/// A note or a subject as it is sent: empty if there is none.
+pub(crate) fn text(given: Option<&impl ToString>) -> String {
+    given.map(ToString::to_string).unwrap_or_default()
 }
 
 /// The tokens whose faces were not removed, each with this reason. A token given twice is removed once, and the second

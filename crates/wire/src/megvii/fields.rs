@@ -86,6 +86,23 @@ impl Fields {
         std::str::from_utf8(&field.bytes).map(Some).map_err(|_| Failure::malformed(name))
     }
 
+    /// What the text of a field says, unless that is absent or empty; malformed if `read` refuses it.
+    pub(crate) fn read_as<'a, T, E>(
+        &'a self,
+        name: &str,
+        read: impl FnOnce(&'a str) -> Result<T, E>,
+    ) -> Result<Option<T>, Failure> {
+        self.text(name)?.map(read).transpose().map_err(|_| Failure::malformed(name))
+    }
+
+    /// Refuses a text of more characters than these.
+    pub(crate) fn check_length(&self, name: &str, chars_max: usize) -> Result<(), Failure> {
+        match self.text(name)? {
+            Some(text) if text.chars().count() > chars_max => Err(Failure::malformed(name)),
+            _ => Ok(()),
+        }
+    }
+
     /// The text of a required field.
     pub(crate) fn needed(&self, name: &str) -> Result<&str, Failure> {
         self.text(name)?.ok_or_else(|| Failure::missing(name))

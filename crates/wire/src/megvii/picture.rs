@@ -1,9 +1,49 @@
-//! The picture in a field of a form: bytes or Base64, each also where clients mix them up.
+//! The picture of a request: bytes or Base64, each also where clients mix them up, or an address.
 
 use bytes::Bytes;
+use likeness_domain::library::ImageSource;
 
-use super::fields::Field;
+use super::errors::Failure;
+use super::fields::{Field, Fields};
 use crate::http::base64_text;
+
+/// What a field for a picture is meant to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    File,
+    Base64,
+    Address,
+}
+
+/// The field a picture came in, and what it holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given<'a> {
+    /// Name of the field.
+    pub(crate) name: &'static str,
+    content: Content,
+    field: &'a Field,
+}
+
+/// The first of these fields that is there and not empty.
+pub(crate) fn given<'a, const N: usize>(fields: &'a Fields, known: [(&'static str, Content); N]) -> Option<Given<'a>> {
+    known.into_iter().find_map(|(name, content)| Some(Given { name, content, field: fields.get(name)? }))
+}
+
+impl Given<'_> {
+    /// The picture, or where it is.
+    pub(crate) fn source(&self) -> Result<ImageSource, Failure> {
+        let bytes = match self.content {
+            Content::File => of_file(self.field),
+            Content::Base64 => of_text(self.field).ok_or_else(|| Failure::no_picture(self.name))?,
+            Content::Address => {
+                let address = std::str::from_utf8(&self.field.bytes);
+                let address = address.map_err(|_| Failure::bad(format!("INVALID_IMAGE_URL: {}", self.name)))?;
+                return Ok(ImageSource::Url(address.trim().to_owned()));
+            }
+        };
+        Ok(ImageSource::Bytes(bytes))
+    }
+}
 
 /// The picture in a field that is meant for bytes; Base64 of a picture is taken for the picture.
 pub(crate) fn of_file(field: &Field) -> Bytes {

@@ -11,7 +11,7 @@ use super::scale;
 use super::settings::{NextType, Settings, TimeOffset};
 use crate::http::keyed_ids::KeyedIds;
 use crate::http::signing::utc;
-use crate::megvii::convert::{subject, text};
+use crate::megvii::convert::text;
 use crate::megvii::fields::Fields;
 
 /// The vendor's only model version. Ours is the pack of the face set, which this vocabulary has no word for.
@@ -40,25 +40,19 @@ pub(super) fn new_group_id(fields: &Fields, settings: &Settings) -> Result<FaceS
 /// The id of a library that may exist. Sets made through other APIs can have names that this one would not give; they
 /// are listed, so they can be named.
 pub(super) fn group_id(fields: &Fields) -> Result<FaceSetName, Failure> {
-    FaceSetName::new(fields.needed("group_id")?).map_err(|_| Failure::malformed("group_id"))
+    fields.read_as("group_id", FaceSetName::new)?.ok_or_else(|| Failure::missing("group_id"))
 }
 
 /// The name of a library to be made. It must be there; unlike other required fields, an empty one is malformed.
 pub(super) fn group_name(fields: &Fields) -> Result<Note, Failure> {
-    let text = fields.text("group_name")?.unwrap_or_default();
-    if !(1..=GROUP_NAME_CHARS_MAX).contains(&text.chars().count()) {
-        return Err(Failure::malformed("group_name"));
-    }
-    Note::new(text).map_err(|_| Failure::malformed("group_name"))
+    fields.check_length("group_name", GROUP_NAME_CHARS_MAX)?;
+    fields.read_as("group_name", Note::new)?.ok_or_else(|| Failure::malformed("group_name"))
 }
 
 /// Free text; none and empty are the same.
 pub(super) fn data(fields: &Fields, name: &str) -> Result<Option<Note>, Failure> {
-    let Some(text) = fields.text(name)? else { return Ok(None) };
-    if text.chars().count() > DATA_CHARS_MAX {
-        return Err(Failure::malformed(name));
-    }
-    Note::new(text).map(Some).map_err(|_| Failure::malformed(name))
+    fields.check_length(name, DATA_CHARS_MAX)?;
+    fields.read_as(name, Note::new)
 }
 
 /// Who a face is said to be.
@@ -68,9 +62,8 @@ pub(super) fn user_id(fields: &Fields, settings: &Settings) -> Result<Subject, F
 
 /// The score a result must be above, if one is given.
 pub(super) fn threshold(fields: &Fields) -> Result<Option<f64>, Failure> {
-    let Some(text) = fields.text("threshold")? else { return Ok(None) };
-    let number = text.parse().ok().filter(|number: &f64| (0.0..=100.0).contains(number));
-    number.map(Some).ok_or_else(|| Failure::malformed("threshold"))
+    let in_range = |text: &str| text.parse().ok().filter(|number: &f64| (0.0..=100.0).contains(number)).ok_or(());
+    fields.read_as("threshold", in_range)
 }
 
 /// The face that a token is for, if it is one of ours.
@@ -109,7 +102,7 @@ pub(super) fn group_infos(summaries: &[FaceSetSummary], settings: &Settings) -> 
 pub(super) fn face_info(face: &Face, tokens: &KeyedIds) -> dto::FaceInfo {
     dto::FaceInfo {
         face_token: tokens.spell(face.id.get()),
-        user_id: subject(face.subject.as_ref()),
+        user_id: text(face.subject.as_ref()),
         user_data: text(face.note.as_ref()),
         add_time: face.created_at.0,
     }

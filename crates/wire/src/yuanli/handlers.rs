@@ -9,11 +9,12 @@ use super::call::Call;
 use super::convert::{self, MODEL_VERSION};
 use super::dto::{self, Answer};
 use super::errors::{self, Failure};
-use super::image::{self, Given};
+use super::image;
 use super::operations::{self, Operation};
 use super::scale;
 use crate::megvii::convert::{REMOVE_ALL, items, not_removed};
 use crate::megvii::dto::FaceFailure;
+use crate::megvii::picture::Given;
 
 /// Tokens of one `delete`.
 const TOKENS_MAX: usize = limits::SELECTOR_IDS_MAX;
@@ -221,7 +222,7 @@ fn check_orientation(call: &Call<'_>) -> Result<(), Failure> {
 
 /// The picture. An unknown library is reported before an unreadable picture.
 async fn picture(call: &Call<'_>, name: &FaceSetName, given: Given<'_>) -> Result<ImageInput, Failure> {
-    match given.picture(call.settings()) {
+    match image::input(given, call.settings()) {
         Ok(picture) => Ok(picture),
         Err(failure) => {
             call.ask(call.library.known_face_set(&call.caller, name)).await?;

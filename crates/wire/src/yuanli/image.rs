@@ -2,26 +2,17 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use likeness_domain::library::{ImageInput, ImageSource};
+use likeness_domain::library::ImageInput;
 use likeness_domain::ports::{Count, ImageFormats, ImageRules};
 
 use super::errors::Failure;
 use super::settings::Settings;
-use crate::megvii::fields::{Field, Fields};
-use crate::megvii::picture;
-
-/// The field a picture came in, and what it holds.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Given<'a> {
-    /// `file` or `image`.
-    pub(super) name: &'static str,
-    field: &'a Field,
-}
+use crate::megvii::fields::Fields;
+use crate::megvii::picture::{self, Content, Given};
 
 /// The field that counts; of both it is `file`, as the family of these services prefers the shorter way.
 pub(super) fn given(fields: &Fields) -> Result<Given<'_>, Failure> {
-    let found = ["file", "image"].into_iter().find_map(|name| Some(Given { name, field: fields.get(name)? }));
+    let found = picture::given(fields, [("file", Content::File), ("image", Content::Base64)]);
     found.ok_or_else(|| Failure::missing("image, file"))
 }
 
@@ -33,18 +24,11 @@ pub(super) fn check_coexistence(fields: &Fields, settings: &Settings) -> Result<
     Ok(())
 }
 
-impl Given<'_> {
-    /// The picture as the library takes it.
-    pub(super) fn picture(self, settings: &Settings) -> Result<ImageInput, Failure> {
-        let bytes = self.bytes().ok_or_else(|| Failure::no_picture(self.name))?;
-        let formats = ImageFormats::JPEG.and(ImageFormats::PNG).and(ImageFormats::BMP);
-        let Settings { max_image_bytes: bytes_max, max_side: side_max, min_side: side_min, .. } = *settings;
-        let rules = ImageRules { formats, bytes_max, side_max, side_min };
-        // Nothing is fetched in this dialect.
-        Ok(ImageInput { source: ImageSource::Bytes(bytes), rules, fetch_deadline: Duration::ZERO, count: Count::No })
-    }
-
-    fn bytes(self) -> Option<Bytes> {
-        if self.name == "file" { Some(picture::of_file(self.field)) } else { picture::of_text(self.field) }
-    }
+/// The picture as the library takes it.
+pub(super) fn input(given: Given<'_>, settings: &Settings) -> Result<ImageInput, Failure> {
+    let formats = ImageFormats::JPEG.and(ImageFormats::PNG).and(ImageFormats::BMP);
+    let Settings { max_image_bytes: bytes_max, max_side: side_max, min_side: side_min, .. } = *settings;
+    let rules = ImageRules { formats, bytes_max, side_max, side_min };
+    // Nothing is fetched in this dialect.
+    Ok(ImageInput { source: given.source()?, rules, fetch_deadline: Duration::ZERO, count: Count::No })
 }
