@@ -26,7 +26,7 @@ impl ClientInfo {
 }
 
 fn member(object: &Object, name: &str) -> Option<String> {
-    let Some(Value::Text(text)) = object.get(name) else { return None };
+    let text = object.get(name)?.as_text()?;
     Some(text.chars().filter(|character| !character.is_control()).take(CHARS_MAX).collect())
 }
 

@@ -9,7 +9,7 @@ use likeness_domain::types::{
 
 use super::dto;
 use super::errors::Fault;
-use crate::http::json::Value;
+use crate::http::json::{Value, rounded};
 
 /// Characters of a person's name, and of its note.
 const NAME_CHARS_MAX: usize = 256;
@@ -165,7 +165,7 @@ pub(super) const DETECTED: Aspects = Aspects::QUALITY.and(Aspects::POSE).and(Asp
 pub(super) fn detected_face(face: &AnalyzedFace) -> dto::DetectedFace {
     let bounds = face.detection.bounding_box;
     let percent = |share: f32| (f64::from(share) * 10_000.0).round() / 100.0;
-    let degrees = |angle: f32| (f64::from(angle) * 100.0).round() / 100.0;
+    let degrees = |angle: f32| rounded(angle, 2);
     let AnalyzedFace { quality, assessment, .. } = face;
     let quality = dto::Quality {
         // Ours says how sharp it is, theirs how blurred.

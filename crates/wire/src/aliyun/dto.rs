@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::http::request_id::as_uuid;
+
 /// What every service answer is wrapped in.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -177,8 +179,5 @@ pub(super) struct Quality {
 pub(super) fn request_id(id: &str) -> String {
     let upper = id.to_ascii_uppercase();
     let is_hex = upper.len() == 32 && upper.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_hex {
-        return upper;
-    }
-    [&upper[..8], &upper[8..12], &upper[12..16], &upper[16..20], &upper[20..]].join("-")
+    if is_hex { as_uuid(&upper) } else { upper }
 }

@@ -92,11 +92,8 @@ fn task_ids_of(value: &Value) -> Result<Vec<String>, Fault> {
     if !(1..=scan::TASKS_MAX).contains(&items.len()) {
         return Err(wrong());
     }
-    let one = |item: &Value| match item {
-        Value::Text(text) => Ok(text.chars().take(64).collect()),
-        _ => Err(wrong()),
-    };
-    items.iter().map(one).collect()
+    let one = |item: &Value| Some(item.as_text()?.chars().take(64).collect());
+    items.iter().map(one).collect::<Option<_>>().ok_or_else(wrong)
 }
 
 /// What became of tasks, in the order asked.

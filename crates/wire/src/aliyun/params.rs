@@ -38,11 +38,8 @@ fn depth(value: &Value) -> usize {
 
 /// A text that may be missing.
 pub(super) fn text<'a>(object: &'a Object, name: &str) -> Result<Option<&'a str>, Fault> {
-    match object.get(name) {
-        None => Ok(None),
-        Some(Value::Text(text)) => Ok(Some(text)),
-        Some(other) => Err(wrong(name, other, "text")),
-    }
+    let read = |value: &'a Value| value.as_text().ok_or_else(|| wrong(name, value, "text"));
+    object.get(name).map(read).transpose()
 }
 
 /// A text that must be there.
@@ -70,10 +67,7 @@ pub(super) fn needed_list<'a>(object: &'a Object, name: &str, n_max: usize) -> R
 
 /// The texts of an array that must be there.
 pub(super) fn needed_texts<'a>(object: &'a Object, name: &str, n_max: usize) -> Result<Vec<&'a str>, Fault> {
-    let one = |item: &'a Value| match item {
-        Value::Text(text) => Ok(text.as_str()),
-        other => Err(wrong(name, other, "an array of texts")),
-    };
+    let one = |item: &'a Value| item.as_text().ok_or_else(|| wrong(name, item, "an array of texts"));
     needed_list(object, name, n_max)?.iter().map(one).collect()
 }
 

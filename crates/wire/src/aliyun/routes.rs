@@ -98,7 +98,7 @@ impl Aliyun {
 
 /// Clients describe themselves in the query; none of it matters to the answer.
 fn log_client(head: &Parts, request_id: &str) {
-    let pairs = target::query_pairs(&head.uri.query().unwrap_or_default().replace('+', " "));
+    let pairs = target::form_pairs(head.uri.query().unwrap_or_default());
     let found = pairs.iter().find(|(name, _)| name == b"ClientInfo" || name == b"clientInfo");
     if let Some((_, value)) = found {
         let ClientInfo { sdk_version, os, host_app } = ClientInfo::read(value);

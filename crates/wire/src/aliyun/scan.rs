@@ -71,11 +71,8 @@ pub(super) fn read(body: &Object) -> Result<Vec<Task>, Fault> {
             return Err(Fault::invalid("`dataId` is there twice"));
         }
         let ready = read_task(task, &scenes, data_id.clone());
-        let url = match task.get("url") {
-            // What is too long to be fetched is too long to be echoed.
-            Some(Value::Text(url)) if url.len() <= 8192 => Some(url.clone()),
-            _ => None,
-        };
+        // What is too long to be fetched is too long to be echoed.
+        let url = task.get("url").and_then(Value::as_text).filter(|url| url.len() <= 8192).map(str::to_owned);
         tasks.push(Task { data_id, url, ready });
     }
     Ok(tasks)

@@ -8,12 +8,16 @@ use serde::Serialize;
 
 use super::errors::Failure;
 use super::points::{self, Set};
+use crate::http::json::rounded;
 use crate::megvii::fields::Fields;
 
 /// Faces that get landmarks and attributes unless all are asked for.
 const ASSESSED_DEFAULT: usize = 5;
 /// From which probability a smile is one; the vendor's own number.
 const SMILE_THRESHOLD: f64 = 50.0;
+
+/// Decimals of a number, as the vendor has them.
+const DECIMALS: i32 = 3;
 
 /// Attributes a client may ask for, and what has to be measured for them; nothing for those no stage measures.
 const ATTRIBUTES: [(&str, Aspects); 13] = [
@@ -197,9 +201,9 @@ fn attributes(wanted: &[&str], measured: &Assessment, quality: &Quality) -> Attr
             Graded { value, threshold: SMILE_THRESHOLD }
         }),
         headpose: measured.pose.filter(|_| wants("headpose")).map(|pose| HeadPose {
-            pitch_angle: rounded(pose.pitch.into()),
-            roll_angle: rounded(pose.roll.into()),
-            yaw_angle: rounded(pose.yaw.into()),
+            pitch_angle: rounded(pose.pitch, DECIMALS),
+            roll_angle: rounded(pose.roll, DECIMALS),
+            yaw_angle: rounded(pose.yaw, DECIMALS),
         }),
         facequality: quality.total.filter(|_| wants("facequality")).map(value),
         blur: quality.sharpness.filter(|_| wants("blur")).map(|sharp| Blur { blurness: value(1.0 - sharp) }),
@@ -209,7 +213,7 @@ fn attributes(wanted: &[&str], measured: &Assessment, quality: &Quality) -> Attr
         mouthstatus: measured.openness.filter(|_| wants("mouthstatus")).map(|openness| {
             // Half at the height of the lips that counts as open, all at twice of it.
             let open = percent((openness.mouth / (2.0 * Openness::MOUTH_OPEN_MIN)).clamp(0.0, 1.0));
-            MouthStatus { open, close: rounded(100.0 - open) }
+            MouthStatus { open, close: rounded(100.0 - open, DECIMALS) }
         }),
     }
 }
@@ -229,12 +233,7 @@ fn emotion(expression: Expression) -> &'static str {
 
 /// 0 to 1 as 0 to 100.
 fn percent(share: f32) -> f64 {
-    rounded(f64::from(share) * 100.0)
-}
-
-/// Three decimals, as the vendor has them.
-fn rounded(number: f64) -> f64 {
-    (number * 1000.0).round() / 1000.0
+    rounded(f64::from(share) * 100.0, DECIMALS)
 }
 
 #[cfg(test)]

@@ -73,6 +73,11 @@ impl Value {
         Some(value)
     }
 
+    /// The text, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        if let Value::Text(text) = self { Some(text) } else { None }
+    }
+
     /// What the value is, for an error message.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -153,6 +158,12 @@ impl<'de> Visitor<'de> for Seed<'_> {
         }
         Ok(Value::Object(object))
     }
+}
+
+/// A number with so many decimals, at most.
+pub(crate) fn rounded(number: impl Into<f64>, n_decimals: i32) -> f64 {
+    let steps_per_one = 10_f64.powi(n_decimals);
+    (number.into() * steps_per_one).round() / steps_per_one
 }
 
 /// The value of a custom field.

@@ -27,6 +27,10 @@ pub fn dated(now: TimestampMs, ids: &dyn IdSource) -> String {
     bits[6] = bits[6] & 0x0f | 0x40;
     bits[8] = bits[8] & 0x3f | 0x80;
     let hex = format!("{:032x}", u128::from_be_bytes(bits));
-    let seconds = now.0.div_euclid(1000);
-    format!("{seconds},{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    format!("{},{}", now.0.div_euclid(1000), as_uuid(&hex))
+}
+
+/// 32 hex digits in the groups of a UUID.
+pub(crate) fn as_uuid(digits: &str) -> String {
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }

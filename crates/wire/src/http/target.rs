@@ -35,3 +35,8 @@ pub fn query_pairs(raw_query: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
         })
         .collect()
 }
+
+/// The same of a query in form style, where `+` is a space.
+pub fn form_pairs(raw_query: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    query_pairs(&raw_query.replace('+', " "))
+}

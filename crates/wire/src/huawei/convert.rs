@@ -16,7 +16,7 @@ use super::errors::{Failure, code};
 use super::ids;
 use super::params::{Params, shortened};
 use super::settings::Settings;
-use crate::http::json::{self, Object, Value};
+use crate::http::json::{self, Object, Value, rounded};
 use crate::http::signing::spell_time;
 
 /// What this dialect calls the built-in columns of a filter.
@@ -359,7 +359,7 @@ pub(super) fn detected_face(face: &AnalyzedFace, codes: Option<&[u8]>) -> dto::D
 }
 
 fn headpose(pose: Pose) -> dto::HeadPose {
-    let degrees = |angle: f32| (f64::from(angle) * 100.0).round() / 100.0;
+    let degrees = |angle: f32| rounded(angle, 2);
     dto::HeadPose { pitch_angle: degrees(pose.pitch), roll_angle: degrees(pose.roll), yaw_angle: degrees(pose.yaw) }
 }
 
@@ -397,7 +397,7 @@ fn landmark(landmarks: &DenseLandmarks) -> dto::Landmark {
 
 /// So that 0.81 is not shown as the nearest f32.
 fn four_decimals(figure: f32) -> f64 {
-    (f64::from(figure) * 1e4).round() / 1e4
+    rounded(figure, 4)
 }
 
 /// Their figures but the total count defects, ours count virtues. `None` when nothing was measured.

@@ -10,6 +10,7 @@ use super::dto;
 use super::errors::{Failure, code};
 use super::image::Picture;
 use super::params::{Params, shortened};
+use crate::http::json::rounded;
 
 /// The codes of actions, from 1 on.
 const ACTIONS: [Action; 5] = [Action::TurnLeft, Action::TurnRight, Action::Nod, Action::OpenMouth, Action::Blink];
@@ -19,6 +20,9 @@ const DURATION_MS: (u32, u32) = (1000, 15_000);
 
 /// Recorders stop a little early or late: a clip so much shorter or longer is judged, with a warning.
 const GRACE_MS: u32 = 100;
+
+/// Decimals of a confidence, as similarities have them.
+const DECIMALS: i32 = 6;
 
 /// Degrees of a nod unless the client says otherwise; the vendor's default.
 const NOD_DEGREES: f64 = 10.0;
@@ -100,7 +104,7 @@ pub(super) fn clip_judged(answer: ClipLiveness) -> dto::Liveness {
     }
     codes.extend(reasons.into_iter().map(clip_warning));
     let seen = |seen: SeenAction| dto::SeenAction {
-        confidence: rounded(seen.confidence),
+        confidence: rounded(seen.confidence, DECIMALS),
         action: ACTIONS.iter().position(|&action| action == seen.action).unwrap_or_default() + 1,
     };
     let result = dto::VideoResult {
@@ -113,7 +117,7 @@ pub(super) fn clip_judged(answer: ClipLiveness) -> dto::Liveness {
 
 /// The answer about a single picture.
 pub(super) fn still_judged(answer: StillLiveness) -> dto::Liveness {
-    let confidence = rounded(answer.probability);
+    let confidence = rounded(answer.probability, DECIMALS);
     // Of the rounded number: a client that compares it with 0.5 itself must come to the same.
     let result = dto::StillResult { alive: confidence > 0.5, confidence, picture: STANDARD.encode(answer.picture) };
     let warning_list = warnings(answer.reasons.into_iter().map(still_warning).collect());
@@ -174,9 +178,4 @@ fn warning_text(code: u32) -> &'static str {
         106 => "There are several faces.",
         _ => "The quality of the picture is low.",
     }
-}
-
-/// With six decimals, as similarities have.
-fn rounded(number: f32) -> f64 {
-    (f64::from(number) * 1e6).round() / 1e6
 }

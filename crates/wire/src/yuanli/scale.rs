@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use likeness_domain::score::{Calibration, Scale};
 
+use crate::http::json::rounded;
+
 /// False-accept rates, how the vendor writes them, and the score each is shown as.
 const AT_FAR: [(f64, &str, f64); 4] =
     [(1e-3, "1e-3", 75.0), (1e-4, "1e-4", 80.0), (1e-5, "1e-5", 85.0), (1e-6, "1e-6", 90.0)];
@@ -24,7 +26,7 @@ pub(super) fn scale(calibration: &Calibration) -> Scale {
 
 /// A score as it is printed: three decimals.
 pub(super) fn shown(score: f64) -> f64 {
-    (score * 1000.0).round() / 1000.0
+    rounded(score, 3)
 }
 
 /// Whether a score is above a threshold, both as it is and as it is printed: a client that compares for itself must

@@ -5,8 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::request::Parts;
 
-use super::{Refusal, form_pairs, text};
+use super::{Refusal, text};
 use crate::http::signing::{hmac_sha1, prefixed_headers};
+use crate::http::target::form_pairs;
 
 /// Refuses methods and versions other than HMAC-SHA1 and 1.0, where they are named.
 pub(super) fn check_method(headers: &HeaderMap) -> Result<(), Refusal> {

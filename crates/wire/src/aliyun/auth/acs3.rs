@@ -4,8 +4,9 @@ use std::convert::Infallible;
 
 use http::request::Parts;
 
-use super::{Claim, MISMATCH, Refusal, Scheme, form_pairs, text};
+use super::{Claim, MISMATCH, Refusal, Scheme, text};
 use crate::http::signing::{self, SIGNED_HEADERS_MAX, hex, hmac_sha256, sha256_hex};
+use crate::http::target::form_pairs;
 
 /// Takes `Credential=..,SignedHeaders=..,Signature=..` apart.
 pub(super) fn parse(text: &str) -> Option<Claim> {

@@ -181,8 +181,3 @@ fn check_time(headers: &HeaderMap, scheme: &Scheme, now: TimestampMs) -> Result<
 pub(super) fn parse_time(text: &str) -> Option<TimestampMs> {
     signing::time(text, HTTP_TIME).or_else(|| signing::time(text, ISO_TIME))
 }
-
-/// The decoded pairs of a raw query in form style, where `+` is a space.
-fn form_pairs(raw_query: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
-    crate::http::target::query_pairs(&raw_query.replace('+', " "))
-}
