@@ -1,7 +1,5 @@
 //! The bodies of answers, member for member as the vendor writes them: legacy clients refuse members they do not
-//! know, and cannot read `null`.
-
-use std::collections::BTreeMap;
+//! know, and cannot read `null`. Those of the identity service, which no client of faces reads whole, stand where they are made.
 
 use serde::{Serialize, Serializer};
 
@@ -54,17 +52,6 @@ pub(super) struct Liveness {
     pub(super) video_result: Option<VideoResult>,
     pub(super) result: Option<StillResult>,
     pub(super) warning_list: Vec<Warning>,
-}
-
-/// What the identity service answers.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum IdentityAnswer<'a> {
-    Token { token: Box<Token> },
-    Versions { versions: Versions },
-    Version { version: Version },
-    Domains { domains: [ListedDomain<'a>; 1], links: BTreeMap<&'a str, &'a str> },
-    Projects { projects: Vec<Project<'a>>, links: BTreeMap<&'a str, &'a str> },
 }
 
 #[derive(Serialize)]
@@ -204,99 +191,4 @@ pub(super) struct Warning {
     pub(super) code: u32,
     #[serde(rename = "warningMsg")]
     pub(super) message: &'static str,
-}
-
-#[derive(Serialize)]
-pub(super) struct Token {
-    pub(super) methods: [&'static str; 1],
-    pub(super) issued_at: String,
-    pub(super) expires_at: String,
-    pub(super) user: Owned,
-    pub(super) project: Option<Owned>,
-    pub(super) domain: Option<Domain>,
-    pub(super) roles: [BTreeMap<&'static str, &'static str>; 1],
-    pub(super) catalog: Vec<CatalogEntry>,
-}
-
-/// A user or a project, and the domain it is of.
-#[derive(Serialize)]
-pub(super) struct Owned {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) domain: Domain,
-    /// Of a user.
-    pub(super) password_expires_at: Option<&'static str>,
-}
-
-#[derive(Serialize, Clone)]
-pub(super) struct Domain {
-    pub(super) id: String,
-    pub(super) name: String,
-}
-
-/// A service and where it is.
-#[derive(Serialize)]
-pub(super) struct CatalogEntry {
-    pub(super) id: &'static str,
-    #[serde(rename = "type")]
-    pub(super) kind: &'static str,
-    pub(super) name: &'static str,
-    pub(super) endpoints: [Endpoint; 1],
-}
-
-#[derive(Serialize)]
-pub(super) struct Endpoint {
-    pub(super) id: &'static str,
-    pub(super) interface: &'static str,
-    pub(super) region: String,
-    pub(super) region_id: String,
-    pub(super) url: String,
-}
-
-#[derive(Serialize)]
-pub(super) struct Versions {
-    pub(super) values: [Version; 1],
-}
-
-/// A version of the identity service.
-#[derive(Serialize)]
-pub(super) struct Version {
-    pub(super) id: &'static str,
-    pub(super) status: &'static str,
-    pub(super) updated: &'static str,
-    pub(super) links: [Link; 1],
-    #[serde(rename = "media-types")]
-    pub(super) media_types: [MediaType; 1],
-}
-
-#[derive(Serialize)]
-pub(super) struct Link {
-    pub(super) rel: &'static str,
-    pub(super) href: String,
-}
-
-#[derive(Serialize)]
-pub(super) struct MediaType {
-    pub(super) base: &'static str,
-    #[serde(rename = "type")]
-    pub(super) kind: &'static str,
-}
-
-#[derive(Serialize)]
-pub(super) struct ListedDomain<'a> {
-    pub(super) id: &'a str,
-    pub(super) name: &'a str,
-    pub(super) enabled: bool,
-    pub(super) description: &'a str,
-}
-
-#[derive(Serialize)]
-pub(super) struct Project<'a> {
-    pub(super) id: &'a str,
-    pub(super) name: &'a str,
-    pub(super) domain_id: &'a str,
-    pub(super) parent_id: &'a str,
-    pub(super) is_domain: bool,
-    pub(super) enabled: bool,
-    pub(super) description: &'a str,
 }

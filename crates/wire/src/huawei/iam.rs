@@ -1,8 +1,6 @@
 //! The two calls of the vendor's identity service that face clients make: a token for a password or for another token, and
 //! the id of a project by its name.
 
-use std::collections::BTreeMap;
-
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
@@ -13,7 +11,6 @@ use sha2::{Digest, Sha256};
 use super::auth::Identity;
 use super::auth::token::{self, TOKEN_LIFETIME_MS, Token};
 use super::call::Huawei;
-use super::dto;
 use super::errors::Failure;
 use crate::http::json::{self, Object, Value};
 use crate::http::origin;
@@ -93,53 +90,40 @@ impl Said<'_> {
     /// The answer that says it, with the token in a header.
     pub(super) fn answer(&self, status: StatusCode, token_text: HeaderValue, head: &Parts) -> Response {
         let Self { key, project, .. } = *self;
-        let tenant_id = key.tenant.id.to_string();
-        let domain = dto::Domain { id: tenant_id.clone(), name: key.tenant.name.to_string() };
-        let key_id = key.id.to_string();
-        let owned = |id, name: &str, password_expires_at| dto::Owned {
-            id,
-            name: name.to_owned(),
-            domain: domain.clone(),
-            password_expires_at,
-        };
+        let (key_id, tenant_id) = (key.id.as_str(), key.tenant.id.to_string());
+        let domain = serde_json::json!({"id": tenant_id, "name": key.tenant.name.as_str()});
         let catalog = match self.has_catalog {
             true => catalog(&origin::base_url(&head.headers, &head.extensions), project, &tenant_id),
             false => Vec::new(),
         };
-        let token = dto::Token {
-            methods: [self.method],
-            issued_at: iso_time(self.issued_at),
-            expires_at: iso_time(self.expires_at),
-            user: owned(key_id.clone(), &key_id, Some("")),
-            project: project.map(|name| owned(tenant_id, name, None)),
-            domain: project.is_none().then_some(domain),
-            roles: [BTreeMap::from([("id", "0"), ("name", "te_admin")])],
-            catalog,
-        };
-        let mut response = json::answer(status, &dto::IdentityAnswer::Token { token: Box::new(token) });
+        let token = serde_json::json!({
+            "methods": [self.method],
+            "issued_at": iso_time(self.issued_at),
+            "expires_at": iso_time(self.expires_at),
+            "user": {"id": key_id, "name": key_id, "domain": domain, "password_expires_at": ""},
+            // Of these two the one that it is for; the other is left out.
+            "project": project.map(|name| serde_json::json!({"id": tenant_id, "name": name, "domain": domain})),
+            "domain": project.is_none().then_some(&domain),
+            "roles": [{"id": "0", "name": "te_admin"}],
+            "catalog": catalog,
+        });
+        let mut response = json::answer(status, &serde_json::json!({"token": token}));
         response.headers_mut().insert("x-subject-token", token_text);
         response
     }
 }
 
 /// The services at this address: the identity service, and the face service of the project.
-fn catalog(base_url: &str, project: Option<&str>, project_id: &str) -> Vec<dto::CatalogEntry> {
+fn catalog(base_url: &str, project: Option<&str>, project_id: &str) -> Vec<serde_json::Value> {
     let region =
         project.map_or("*", |name| REGIONS.into_iter().find(|region| name.starts_with(region)).unwrap_or(name));
-    let entry = |id: &'static str, kind, name, url| dto::CatalogEntry {
-        id,
-        kind,
-        name,
-        endpoints: [dto::Endpoint {
-            id,
-            interface: "public",
-            region: region.to_owned(),
-            region_id: region.to_owned(),
-            url,
-        }],
+    let entry = |id: &str, name: &str, url: String| {
+        let endpoint =
+            serde_json::json!({"id": id, "interface": "public", "region": region, "region_id": region, "url": url});
+        serde_json::json!({"id": id, "type": id, "name": name, "endpoints": [endpoint]})
     };
-    let identity = entry("identity", "identity", "iam", format!("{base_url}/v3"));
-    let face = project.map(|_| entry("face", "face", "frs", format!("{base_url}/v2/{project_id}")));
+    let identity = entry("identity", "iam", format!("{base_url}/v3"));
+    let face = project.map(|_| entry("face", "frs", format!("{base_url}/v2/{project_id}")));
     std::iter::once(identity).chain(face).collect()
 }
 
@@ -226,17 +210,17 @@ pub(super) fn list_projects(dialect: &Huawei, identity: &Identity, query: &[(Str
     let asked = query.iter().rfind(|(name, _)| name == "name").map(|(_, value)| value.as_str());
     let name = asked.unwrap_or(&dialect.wire.settings.huawei.project_name);
     let tenant_id = identity.tenant().to_string();
-    let project = dto::Project {
-        id: &tenant_id,
-        name,
-        domain_id: &tenant_id,
-        parent_id: &tenant_id,
-        is_domain: false,
-        enabled: true,
-        description: "",
-    };
+    let project = serde_json::json!({
+        "id": tenant_id,
+        "name": name,
+        "domain_id": tenant_id,
+        "parent_id": tenant_id,
+        "is_domain": false,
+        "enabled": true,
+        "description": "",
+    });
     let projects = if is_project_name(name, dialect) { vec![project] } else { Vec::new() };
-    json::answer(StatusCode::OK, &dto::IdentityAnswer::Projects { projects, links: BTreeMap::new() })
+    json::answer(StatusCode::OK, &serde_json::json!({"projects": projects, "links": {}}))
 }
 
 /// Whether a tenant's one project goes by this name: the configured one, or a region's with any sub-project suffix.

@@ -1,15 +1,13 @@
 //! What clients of OpenStack ask the identity service besides a token: which versions it has, which projects and domains
 //! they may use, and whether a token is good. The shapes are those of Keystone's API, version 3.
 
-use std::collections::BTreeMap;
-
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
+use serde_json::Value;
 
 use super::auth::{Identity, token};
 use super::call::Huawei;
-use super::dto;
 use super::errors::Failure;
 use super::iam;
 use crate::http::{json, origin};
@@ -18,34 +16,32 @@ use crate::http::{json, origin};
 const VERSION: &str = "v3.14";
 const UPDATED: &str = "2020-04-07T00:00:00Z";
 
-fn version(head: &Parts) -> dto::Version {
-    let href = format!("{}/v3/", origin::base_url(&head.headers, &head.extensions));
-    dto::Version {
-        id: VERSION,
-        status: "stable",
-        updated: UPDATED,
-        links: [dto::Link { rel: "self", href }],
-        media_types: [dto::MediaType { base: "application/json", kind: "application/vnd.openstack.identity-v3+json" }],
-    }
+fn version(head: &Parts) -> Value {
+    serde_json::json!({
+        "id": VERSION,
+        "status": "stable",
+        "updated": UPDATED,
+        "links": [{"rel": "self", "href": format!("{}/v3/", origin::base_url(&head.headers, &head.extensions))}],
+        "media-types": [{"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}],
+    })
 }
 
 /// `GET /`: every version there is. 300, as Keystone answers, so that programs that follow links choose.
 pub(super) fn list_versions(head: &Parts) -> Response {
-    let versions = dto::IdentityAnswer::Versions { versions: dto::Versions { values: [version(head)] } };
-    json::answer(StatusCode::MULTIPLE_CHOICES, &versions)
+    json::answer(StatusCode::MULTIPLE_CHOICES, &serde_json::json!({"versions": {"values": [version(head)]}}))
 }
 
 /// `GET /v3`
 pub(super) fn show_version(head: &Parts) -> Response {
-    json::answer(StatusCode::OK, &dto::IdentityAnswer::Version { version: version(head) })
+    json::answer(StatusCode::OK, &serde_json::json!({"version": version(head)}))
 }
 
 /// `GET /v3/auth/domains`: the caller's one domain, which is its tenant.
 pub(super) fn list_domains(identity: &Identity) -> Response {
     let tenant = &identity.key.tenant;
-    let id = tenant.id.to_string();
-    let domain = dto::ListedDomain { id: &id, name: tenant.name.as_str(), enabled: true, description: "" };
-    json::answer(StatusCode::OK, &dto::IdentityAnswer::Domains { domains: [domain], links: BTreeMap::new() })
+    let (id, name) = (tenant.id.to_string(), tenant.name.as_str());
+    let domain = serde_json::json!({"id": id, "name": name, "enabled": true, "description": ""});
+    json::answer(StatusCode::OK, &serde_json::json!({"domains": [domain], "links": {}}))
 }
 
 /// `GET /v3/auth/tokens`: what the token in `X-Subject-Token` says. 404 if it is not good, or another tenant's.
