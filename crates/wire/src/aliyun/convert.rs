@@ -4,7 +4,7 @@ use likeness_domain::library::{FaceFound, FacesFound};
 use likeness_domain::ports::AnalyzedFace;
 use likeness_domain::score::Scale;
 use likeness_domain::types::{
-    Aspects, Expression, Face, FaceId, FaceOwner, FaceSet, FaceSetName, Note, Person, PersonKey,
+    Aspects, Expression, Face, FaceId, FaceOwner, FaceSet, FaceSetName, Note, Person, PersonKey, Subject,
 };
 
 use super::dto;
@@ -86,29 +86,19 @@ pub(super) fn group_ids<'a>(face_sets: impl IntoIterator<Item = &'a FaceSet>) ->
 
 /// A text that may be unset, as this dialect shows it.
 pub(super) fn shown(text: Option<&Note>) -> String {
-    text.map(|text| text.as_str().to_owned()).unwrap_or_default()
+    text.map(Note::to_string).unwrap_or_default()
 }
 
 /// A stored face.
 pub(super) fn face_item(face: &Face) -> dto::FaceItem {
-    dto::FaceItem {
-        success: true,
-        face_id: Some(dto::FaceIdShown::Number(face.id.get())),
-        code: None,
-        msg: None,
-        url: Some(shown(face.source.as_ref())),
-    }
+    let (face_id, url) = (dto::FaceIdShown::Number(face.id.get()), shown(face.source.as_ref()));
+    dto::FaceItem { success: true, face_id: Some(face_id), url: Some(url), ..Default::default() }
 }
 
 /// An image of which nothing was stored.
 pub(super) fn failed_item(fault: Fault, url: &str) -> dto::FaceItem {
-    dto::FaceItem {
-        success: false,
-        face_id: None,
-        code: Some(fault.number),
-        msg: Some(fault.msg),
-        url: Some(url.to_owned()),
-    }
+    let (code, msg, url) = (Some(fault.number), Some(fault.msg), Some(url.to_owned()));
+    dto::FaceItem { code, msg, url, ..Default::default() }
 }
 
 /// Who resembles each face of an image, at most `n_max` each.
@@ -129,7 +119,7 @@ fn persons_found(found: &FaceFound, persons: &[Person], scale: &Scale, n_max: us
     for candidate in &found.candidates {
         let rate = scale.to_number(candidate.similarity);
         let Some(shown) = person_found(&candidate.face, persons, rate) else { continue };
-        let label = candidate.face.subject.as_ref().map(|subject| subject.as_str()).unwrap_or_default();
+        let label = candidate.face.subject.as_ref().map_or("", Subject::as_str);
         if matches!(candidate.face.owner, FaceOwner::FaceSet(_)) && !label.is_empty() {
             if labels.contains(&label) {
                 continue;
@@ -151,7 +141,7 @@ pub(super) fn person_found(face: &Face, persons: &[Person], rate: f64) -> Option
             (person.key.as_str(), shown(person.name.as_ref()), shown(person.note.as_ref()))
         }
         FaceOwner::FaceSet(_) => {
-            let label = face.subject.as_ref().map(|subject| subject.as_str()).unwrap_or_default();
+            let label = face.subject.as_ref().map_or("", Subject::as_str);
             (label, String::new(), shown(face.note.as_ref()))
         }
     };

@@ -52,7 +52,7 @@ pub(super) enum Answer {
 }
 
 /// One image or face of [`Answer::Faces`].
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FaceItem {
     pub(super) success: bool,

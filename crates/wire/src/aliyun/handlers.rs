@@ -183,7 +183,7 @@ async fn get_faces(call: &Call<'_>) -> Outcome {
         let (person, faces) = library.person_faces(&call.caller, &key, ids).await?;
         let item = |asked: convert::AskedFace| match faces.iter().find(|face| Some(face.id) == asked.id) {
             Some(face) => convert::face_item(face),
-            None => dto::FaceItem { success: false, face_id: Some(asked.shown), code: None, msg: None, url: None },
+            None => dto::FaceItem { face_id: Some(asked.shown), ..Default::default() },
         };
         (person, asked.into_iter().map(item).collect())
     };

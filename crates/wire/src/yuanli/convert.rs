@@ -73,13 +73,8 @@ pub(super) fn face_id(token: &str, tokens: &KeyedIds) -> Option<FaceId> {
 
 pub(super) fn group_created(face_set: &FaceSet, settings: &Settings) -> dto::GroupCreated {
     let info = group_info(face_set, None, settings);
-    dto::GroupCreated {
-        group_id: info.group_id.clone(),
-        group_name: info.group_name.clone(),
-        group_data: info.group_data.clone(),
-        model_version: MODEL_VERSION,
-        info: settings.superset_responses.then_some(info),
-    }
+    let group = dto::GroupInfo { add_time: None, ..info.clone() };
+    dto::GroupCreated { group, info: settings.superset_responses.then_some(info) }
 }
 
 /// What there is to say of a library. One that was made through another API goes by its name.
@@ -90,7 +85,7 @@ pub(super) fn group_info(face_set: &FaceSet, n_faces: Option<u64>, settings: &Se
         group_name: face_set.label.as_ref().map_or(name, Note::as_str).to_owned(),
         group_data: text(face_set.note.as_ref()),
         model_version: MODEL_VERSION,
-        add_time: iso_time(face_set.created_at, settings.group_time_offset),
+        add_time: Some(iso_time(face_set.created_at, settings.group_time_offset)),
         face_count: n_faces.filter(|_| settings.superset_responses),
     }
 }
@@ -104,21 +99,14 @@ pub(super) fn face_info(face: &Face, tokens: &KeyedIds) -> dto::FaceInfo {
         face_token: tokens.spell(face.id.get()),
         user_id: text(face.subject.as_ref()),
         user_data: text(face.note.as_ref()),
-        add_time: face.created_at.0,
+        add_time: Some(face.created_at.0),
     }
 }
 
 pub(super) fn face_found(face: &Face, score: f64, tokens: &KeyedIds, settings: &Settings) -> dto::FaceFound {
-    let info = face_info(face, tokens);
-    let shown = scale::shown(score);
-    dto::FaceFound {
-        face_token: info.face_token,
-        user_id: info.user_id,
-        user_data: info.user_data,
-        confidence: shown,
-        score: settings.superset_responses.then_some(shown),
-        add_time: settings.superset_responses.then_some(info.add_time),
-    }
+    let (mut face, shown) = (face_info(face, tokens), scale::shown(score));
+    face.add_time.take_if(|_| !settings.superset_responses);
+    dto::FaceFound { face, confidence: shown, score: settings.superset_responses.then_some(shown) }
 }
 
 pub(super) fn next(position: u64, settings: &Settings) -> dto::Next {

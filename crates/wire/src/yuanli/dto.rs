@@ -24,21 +24,20 @@ pub(super) enum Answer {
 
 #[derive(Serialize)]
 pub(super) struct GroupCreated {
-    pub(super) group_id: String,
-    pub(super) group_name: String,
-    pub(super) group_data: String,
-    pub(super) model_version: &'static str,
+    /// Without times and counts.
+    #[serde(flatten)]
+    pub(super) group: GroupInfo,
     pub(super) info: Option<GroupInfo>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Clone)]
 pub(super) struct GroupInfo {
     pub(super) group_id: String,
     pub(super) group_name: String,
     pub(super) group_data: String,
     pub(super) model_version: &'static str,
     /// ISO 8601 with offset, unlike that of a face.
-    pub(super) add_time: String,
+    pub(super) add_time: Option<String>,
     pub(super) face_count: Option<u64>,
 }
 
@@ -48,7 +47,7 @@ pub(super) struct FaceInfo {
     pub(super) user_id: String,
     pub(super) user_data: String,
     /// Milliseconds since 1970, unlike that of a library.
-    pub(super) add_time: i64,
+    pub(super) add_time: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -92,12 +91,10 @@ pub(super) struct MoreOfFacesFound {
 
 #[derive(Serialize)]
 pub(super) struct FaceFound {
-    pub(super) face_token: String,
-    pub(super) user_id: String,
-    pub(super) user_data: String,
+    #[serde(flatten)]
+    pub(super) face: FaceInfo,
     pub(super) confidence: f64,
     pub(super) score: Option<f64>,
-    pub(super) add_time: Option<i64>,
 }
 
 #[derive(Serialize)]
