@@ -17,7 +17,6 @@ use time::format_description::well_known::Rfc3339;
 
 use super::body::{Call, InFaceSet, Json, Query, json};
 use super::errors::NativeError;
-use super::persons::with_thumbnails;
 use super::routes::never_kept;
 use super::{convert, dto};
 use crate::http::json::of_field;
@@ -28,7 +27,7 @@ type Answer = std::result::Result<Response, NativeError>;
 pub(super) async fn export(Call { api, caller }: Call, InFaceSet(name): InFaceSet, Query(mut words): Query) -> Answer {
     let from = words.parsed("from", "`next` of an earlier answer")?.unwrap_or(0);
     let limit = words.parsed("limit", "a whole number")?.unwrap_or(limits::ARCHIVE_FACES_MAX as u64);
-    let with_thumbnails = with_thumbnails(&mut words)?;
+    let with_thumbnails = words.includes("thumbnails")?;
     words.finish()?;
     let stretch = library::Stretch { from, limit, with_thumbnails };
     let exported = api.library.export_faces(&caller, &name, stretch).await?;

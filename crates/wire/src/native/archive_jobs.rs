@@ -33,10 +33,9 @@ use tokio::task::JoinHandle;
 
 use super::api::Api;
 use super::archive_file::{Header, Reader, Writer};
-use super::body::{Call, FILE_TYPE, InFaceSet, OfId, Query, check_plain, file_type, json};
+use super::body::{Call, FILE_TYPE, InFaceSet, OfId, Query, check_plain, content_type, essence, file_type, json};
 use super::dto::PREFIX;
 use super::errors::NativeError;
-use super::persons::with_thumbnails;
 use super::{archive, convert, dto, job};
 use crate::http::body::BodyDeadline;
 use crate::http::budget::RATE_MIN;
@@ -80,6 +79,15 @@ const PIECE_BYTES: usize = 1 << 20;
 
 /// What an archive is sent as.
 const MEDIA_TYPE: &str = "application/zstd";
+
+/// What an archive's store does, on a thread that may block.
+async fn stored<T: Send + 'static>(
+    archives: &Arc<dyn ArchiveStore>,
+    work: impl FnOnce(&dyn ArchiveStore) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let archives = Arc::clone(archives);
+    off_thread(move || work(&*archives)).await
+}
 
 /// Work that blocks, on a thread that may.
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
@@ -131,14 +139,14 @@ pub(super) async fn export_later(
     InFaceSet(name): InFaceSet,
     Query(mut words): Query,
 ) -> Answer {
-    let thumbnails = with_thumbnails(&mut words)?;
+    let thumbnails = words.includes("thumbnails")?;
     words.finish()?;
     let FaceSetSummary { face_set, n_faces } = api.library.check_export(&caller, &name, thumbnails).await?;
     let archive = ArchiveId { tenant: caller.tenant, number: api.library.fresh_face_id().get() };
     // Begun at once, so that who has as many archives as there may be hears so now.
     let mut unfinished = EraseOnDrop::new(&api.archives, archive);
-    let (archives, now) = (Arc::clone(&api.archives), api.library.now());
-    off_thread(move || archives.write(archive, 0, &[], now)).await?;
+    let now = api.library.now();
+    stored(&api.archives, move |archives| archives.write(archive, 0, &[], now)).await?;
     let work = ExportWork {
         face_set: face_set.id.get(),
         archive: archive.number,
@@ -233,9 +241,9 @@ pub(super) async fn download(Call { api, caller }: Call, OfId(id): OfId, headers
         Stretch::From(_) | Stretch::Between(..) | Stretch::Last(_) => return Ok(not_within(n_bytes)),
     };
     let (first, last) = range.unwrap_or((0, n_bytes.saturating_sub(1)));
-    let (archives, now, archive) = (Arc::clone(&api.archives), api.library.now(), made.archive);
-    let opened = off_thread(move || archives.open(archive, first.saturating_sub(n_head), now)).await?;
-    let Some(opened) = opened else {
+    let (now, archive) = (api.library.now(), made.archive);
+    let opened = stored(&api.archives, move |archives| archives.open(archive, first.saturating_sub(n_head), now));
+    let Some(opened) = opened.await? else {
         let hint = "export the face set again";
         return Err(missing("the archive was erased, or its time is over").with_hint(hint).into());
     };
@@ -327,8 +335,7 @@ impl Stretch {
 /// `DELETE /jobs/{id}/archive`
 pub(super) async fn erase(Call { api, caller }: Call, OfId(id): OfId) -> Answer {
     let (job, made) = made(&api, &caller, &id).await?;
-    let archives = Arc::clone(&api.archives);
-    off_thread(move || archives.erase(made.archive)).await?;
+    stored(&api.archives, move |archives| archives.erase(made.archive)).await?;
     Ok(json(StatusCode::OK, &dto::ArchiveErased { erased: job.id.to_string() }))
 }
 
@@ -338,8 +345,8 @@ pub(super) async fn tell_what_is_there(api: &Api, jobs: &[Job], told: &mut [dto:
     if made.iter().all(Option::is_none) {
         return Ok(());
     }
-    let (archives, now) = (Arc::clone(&api.archives), api.library.now());
-    let is_there = off_thread(move || {
+    let now = api.library.now();
+    let is_there = stored(&api.archives, move |archives| {
         let open = |archive: Option<ArchiveId>| archive.map_or(Ok(None), |archive| archives.open(archive, 0, now));
         made.into_iter().map(|archive| open(archive).map(|opened| opened.is_some())).collect::<Result<Vec<_>, _>>()
     });
@@ -498,8 +505,7 @@ impl Exports {
             outcome,
             file: KeptFile { archive: work.archive, face_set: Some(work.face_set), head: STANDARD.encode(head) },
         };
-        let archives = Arc::clone(&self.archives);
-        off_thread(move || archives.touch(archive, now)).await?;
+        stored(&self.archives, move |archives| archives.touch(archive, now)).await?;
         Ok(Some(job::settled(&self.library, &kept)))
     }
 
@@ -515,8 +521,8 @@ impl Exports {
         let stretch = library::Stretch { from, limit, with_thumbnails: work.thumbnails };
         let exported = self.library.export_faces(caller, FaceSetKey::Id(face_set.id), stretch).await?;
         let (n_faces, n_damaged, next) = (exported.faces.len() as u64, exported.n_damaged, exported.next);
-        let (archives, at, now) = (Arc::clone(&self.archives), work.n_bytes, self.library.now());
-        let n_bytes = off_thread(move || {
+        let (at, now) = (work.n_bytes, self.library.now());
+        let n_bytes = stored(&self.archives, move |archives| {
             let writing = |error| Error::internal("cannot write faces into an archive", error);
             let mut writer = Writer::part(Vec::new()).map_err(writing)?;
             for face in archive::archived_faces(&exported) {
@@ -643,9 +649,9 @@ pub(super) async fn import_later(
     let archive = ArchiveId { tenant: caller.tenant, number: api.library.fresh_face_id().get() };
     let mut unfinished = EraseOnDrop::new(&api.archives, archive);
     let n_bytes = received(&api, archive, &head, body).await?;
-    let (archives, now, makes_set) = (Arc::clone(&api.archives), api.library.now(), known.is_none());
-    let (header, fields) = off_thread(move || {
-        let (reader, header) = reader_of(&*archives, archive, now)?;
+    let (now, makes_set) = (api.library.now(), known.is_none());
+    let (header, fields) = stored(&api.archives, move |archives| {
+        let (reader, header) = reader_of(archives, archive, now)?;
         let fields = match &header.fields {
             Some(fields) => fields.clone(),
             None if makes_set => reader.fields()?,
@@ -684,9 +690,7 @@ pub(super) async fn import_later(
 }
 
 fn check_media_type(head: &Parts) -> Result<(), Error> {
-    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    match essence.as_str() {
+    match essence(content_type(&head.headers)).as_str() {
         "" | MEDIA_TYPE | FILE_TYPE | "application/x-ndjson" => Ok(()),
         _ => {
             let expected = "expected application/zstd, application/x-ndjson or application/octet-stream";
@@ -728,8 +732,8 @@ async fn received(api: &Api, archive: ArchiveId, head: &Parts, mut body: Body) -
             deadline.put_off(Duration::from_millis(bytes.len() as u64 * 1000 / RATE_MIN as u64));
         }
         if !bytes.is_empty() || at == 0 {
-            let (archives, now) = (Arc::clone(&api.archives), api.library.now());
-            off_thread(move || archives.write(archive, at, &bytes, now)).await?;
+            let now = api.library.now();
+            stored(&api.archives, move |archives| archives.write(archive, at, &bytes, now)).await?;
         }
         if is_end {
             return Ok(n_bytes);
@@ -870,9 +874,9 @@ impl Imports {
         if let Some(left) = left.filter(|left| left.reader.line_number() == line) {
             return Ok(left.reader);
         }
-        let (archives, now) = (Arc::clone(&self.archives), self.library.now());
-        off_thread(move || {
-            let (mut reader, _) = reader_of(&*archives, archive, now)?;
+        let now = self.library.now();
+        stored(&self.archives, move |archives| {
+            let (mut reader, _) = reader_of(archives, archive, now)?;
             reader.skip_to(line)?;
             Ok(reader)
         })
@@ -892,8 +896,8 @@ impl Imports {
         let mut begun = job::begun(&self.library, &self.access, job, work.face_set).await?;
         work.catch_up(&self.library, job).await?;
         let archive = ArchiveId { tenant: job.tenant, number: work.archive };
-        let (archives, now) = (Arc::clone(&self.archives), self.library.now());
-        off_thread(move || archives.touch(archive, now)).await?;
+        let now = self.library.now();
+        stored(&self.archives, move |archives| archives.touch(archive, now)).await?;
         let mut reader = self.reader(archive, work.line).await?;
         for n_done in 0..STEP {
             if n_done > 0 {
@@ -1067,8 +1071,7 @@ impl JobHandler for Imports {
             if work.is_ended {
                 // Only now that the end is noted: a process that dies in between has nothing more to read.
                 let archive = ArchiveId { tenant: job.tenant, number: work.archive };
-                let archives = Arc::clone(&self.archives);
-                off_thread(move || archives.erase(archive)).await?;
+                stored(&self.archives, move |archives| archives.erase(archive)).await?;
                 return Ok(job::settled(&self.library, &work.outcome()));
             }
             let stepped = self.step(job, &mut work).await;
@@ -1134,8 +1137,7 @@ pub async fn erase_archives_of_deleted_sets(
     jobs: &dyn JobStore,
     archives: &Arc<dyn ArchiveStore>,
 ) -> Result<(), Error> {
-    let store = Arc::clone(archives);
-    for tenant in off_thread(move || store.owners()).await? {
+    for tenant in stored(archives, |archives| archives.owners()).await? {
         let caller = Caller::server(tenant, "erase-archives");
         let mut from = None;
         loop {
@@ -1148,8 +1150,7 @@ pub async fn erase_archives_of_deleted_sets(
                 };
                 match library.known_face_set(&caller, id).await {
                     Err(error) if error.kind() == Kind::FaceSetNotFound => {
-                        let store = Arc::clone(archives);
-                        off_thread(move || store.erase(archive)).await?;
+                        stored(archives, move |archives| archives.erase(archive)).await?;
                     }
                     known => _ = known?,
                 }
@@ -1165,8 +1166,7 @@ pub async fn erase_archives_of_deleted_sets(
 
 /// Erases the archives of a tenant that was deleted.
 pub(super) async fn erase_all_of(archives: &Arc<dyn ArchiveStore>, tenant: TenantId) -> Result<(), Error> {
-    let archives = Arc::clone(archives);
-    off_thread(move || archives.erase_all_of(tenant)).await
+    stored(archives, move |archives| archives.erase_all_of(tenant)).await
 }
 
 /// What an undone import of ours has enrolled, noted or not.

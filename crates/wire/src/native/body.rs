@@ -33,6 +33,9 @@ const TEXT_BYTES_MAX: usize = 64 * 1024;
 /// Parts of a form: every option and every custom field, with room.
 const PARTS_MAX: usize = 64;
 
+/// Entries of a listing that does not say how many.
+const PAGE_LIMIT_DEFAULT: u64 = 100;
+
 /// What a file is sent as to those who ask for it: clients made from the document by generators that know no other type of one.
 pub(super) const FILE_TYPE: &str = "application/octet-stream";
 
@@ -223,6 +226,26 @@ impl Words {
         }
     }
 
+    /// How many entries of a listing are asked for.
+    pub(super) fn limit(&mut self) -> Result<u64, Error> {
+        self.limit_or(PAGE_LIMIT_DEFAULT)
+    }
+
+    /// The same, or so many.
+    pub(super) fn limit_or(&mut self, default: u64) -> Result<u64, Error> {
+        let limit = self.parsed("limit", "a whole number")?.unwrap_or(default);
+        convert::check_within("limit", limit, 1..=limits::PERSON_PAGE_MAX)
+    }
+
+    /// Whether `include` asks for what answers have only if they are to.
+    pub(super) fn includes(&mut self, what: &str) -> Result<bool, Error> {
+        match self.text("include") {
+            None => Ok(false),
+            Some(asked) if asked == what => Ok(true),
+            Some(_) => Err(Error::invalid("include", format!("`include` is not known, expected `{what}`"))),
+        }
+    }
+
     /// Whether a switch is on.
     pub(super) fn flag(&mut self, name: &'static str) -> Result<bool, Error> {
         Ok(self.parsed(name, "true or false")?.unwrap_or(false))
@@ -284,10 +307,19 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
     }
 }
 
+/// What a body is said to be; empty if nothing is said.
+pub(super) fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+/// The media type of a content type, without its parameters.
+pub(super) fn essence(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
+}
+
 /// Refuses a form or a file where JSON is taken. What says nothing, or what programs say that were not told, is read.
 fn check_is_json(head: &Parts) -> Result<(), Error> {
-    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let essence = essence(content_type(&head.headers));
     let is_other = ["multipart/", "image/", "video/", "application/octet-stream", "application/zstd"]
         .iter()
         .any(|other| essence.starts_with(other));
@@ -378,9 +410,8 @@ impl<T: DeserializeOwned + FromForm, S: Sync> FromRequest<S> for Posted<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, NativeError> {
         let (head, body) = request.into_parts();
-        let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-        let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-        let mut form = match essence.as_str() {
+        let content_type = content_type(&head.headers);
+        let mut form = match essence(content_type).as_str() {
             "application/json" => {
                 let body = read(&head, body).await?;
                 let words = Words::of_query(head.uri.query().unwrap_or(""))?;

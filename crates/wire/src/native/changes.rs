@@ -9,14 +9,14 @@ use likeness_domain::types::{AccessKeyId, FaceId, FaceSetId, FaceSetName, Person
 
 use super::body::{Call, Query, json};
 use super::errors::NativeError;
-use super::{convert, dto, persons};
+use super::{convert, dto};
 
 /// Ids of faces that one change names; of more it says how many they are.
 const FACE_IDS_MAX: usize = 100;
 
 /// `GET /changes`
 pub(super) async fn list(Call { api, caller }: Call, Query(mut words): Query) -> Result<Response, NativeError> {
-    let limit = persons::limit(&mut words)?;
+    let limit = words.limit()?;
     let since: Option<u64> = words.parsed("since", "a whole number")?;
     let face_set = words.text("face_set").map(FaceSetName::new).transpose()?;
     let cursor = words.text("cursor");

@@ -1,6 +1,7 @@
 //! The native API's types translated into the library's and back: the only file that knows both.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,9 +37,6 @@ const FETCH_DEADLINE: Duration = Duration::from_secs(10);
 /// Candidates of a search that does not say how many.
 const TOP_DEFAULT: u64 = 10;
 
-/// Faces of a listing that does not say how many.
-const PAGE_LIMIT_DEFAULT: u64 = 100;
-
 /// Largest offset into a listing: every program can write it exactly.
 pub(super) const OFFSET_MAX: u64 = (1 << 53) - 1;
 
@@ -58,6 +56,24 @@ pub(super) fn read_face_id(text: &str) -> Option<FaceId> {
     // Only the spelling that is printed: no sign, no leading zero.
     let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     canonical.then(|| text.parse().ok().and_then(FaceId::new)).flatten()
+}
+
+/// A number, if it is within these.
+pub(super) fn check_within(name: &'static str, number: u64, accepted: RangeInclusive<u64>) -> Result<u64, Error> {
+    let (least, most) = (accepted.start(), accepted.end());
+    match accepted.contains(&number) {
+        true => Ok(number),
+        false => Err(Error::invalid(name, format!("`{name}` is {number}, expected {least} to {most}"))),
+    }
+}
+
+/// Refuses a list of fewer or more entries than these.
+pub(super) fn check_count(name: &'static str, n: usize, accepted: RangeInclusive<usize>) -> Result<(), Error> {
+    let (least, most) = (accepted.start(), accepted.end());
+    match accepted.contains(&n) {
+        true => Ok(()),
+        false => Err(Error::invalid(name, format!("`{name}` has {n} entries, expected {least} to {most}"))),
+    }
 }
 
 /// A face id; what cannot be one is an id that no face has.
@@ -275,11 +291,7 @@ pub(super) fn update_face(body: dto::UpdateFace) -> Result<library::UpdateFace, 
 pub(super) fn delete_faces(body: dto::DeleteFaces) -> Result<library::DeleteFaces, Error> {
     Ok(match body {
         dto::DeleteFaces::Ids(ids) => {
-            let max = limits::SELECTOR_IDS_MAX;
-            if ids.is_empty() || ids.len() > max {
-                let n_ids = ids.len();
-                return Err(Error::invalid("ids", format!("`ids` has {n_ids} entries, expected 1 to {max}")));
-            }
+            check_count("ids", ids.len(), 1..=limits::SELECTOR_IDS_MAX)?;
             // An id that cannot be one is passed over like any other id that is not in the set.
             library::DeleteFaces::Ids(ids.iter().filter_map(|id| read_face_id(id)).collect())
         }
@@ -300,10 +312,7 @@ pub(super) fn filter(text: &str) -> Result<Expr, Error> {
 
 /// The faces whose pictures are asked for; what is no id is of no face.
 pub(super) fn thumbnails_of(body: dto::ThumbnailsOf) -> Result<Vec<FaceId>, Error> {
-    let (n_ids, max) = (body.ids.len(), limits::THUMBNAILS_MAX);
-    if !(1..=max).contains(&n_ids) {
-        return Err(Error::invalid("ids", format!("`ids` has {n_ids} entries, expected 1 to {max}")));
-    }
+    check_count("ids", body.ids.len(), 1..=limits::THUMBNAILS_MAX)?;
     Ok(body.ids.iter().filter_map(|id| read_face_id(id)).collect())
 }
 
@@ -316,25 +325,8 @@ pub(super) fn thumbnails(found: Vec<(FaceId, Thumbnail)>) -> dto::Thumbnails {
 }
 
 pub(super) fn external_ids(body: dto::ExternalIds) -> Result<Vec<ExternalId>, Error> {
-    let (n_ids, max) = (body.external_ids.len(), limits::EXTERNAL_IDS_MAX);
-    if n_ids > max {
-        let message = format!("`external_ids` has {n_ids} entries, expected 0 to {max}");
-        return Err(Error::invalid("external_ids", message));
-    }
+    check_count("external_ids", body.external_ids.len(), 0..=limits::EXTERNAL_IDS_MAX)?;
     body.external_ids.into_iter().map(ExternalId::new).collect()
-}
-
-/// The stretch of a listing that is asked for.
-pub(super) fn page(offset: Option<u64>, limit: Option<u64>) -> Result<likeness_domain::ports::Page, Error> {
-    let limit = limit.unwrap_or(PAGE_LIMIT_DEFAULT);
-    if !(1..=limits::PERSON_PAGE_MAX).contains(&limit) {
-        let max = limits::PERSON_PAGE_MAX;
-        return Err(Error::invalid("limit", format!("`limit` is {limit}, expected 1 to {max}")));
-    }
-    if let Some(offset) = offset.filter(|offset| *offset > OFFSET_MAX) {
-        return Err(Error::invalid("offset", format!("`offset` is {offset}, expected 0 to {OFFSET_MAX}")));
-    }
-    Ok(likeness_domain::ports::Page { offset: offset.unwrap_or(0), limit })
 }
 
 /// What `similarity_min`, `far` or `false_matches` asks for.
@@ -357,10 +349,7 @@ fn threshold(similarity_min: Option<f32>, far: Option<f64>, false_matches: Optio
 }
 
 pub(super) fn search(face_set: FaceSetName, body: dto::Search) -> Result<library::Search, Error> {
-    let top = body.top.unwrap_or(TOP_DEFAULT);
-    if !(1..=limits::TOP_K_MAX as u64).contains(&top) {
-        return Err(Error::invalid("top", format!("`top` is {top}, expected 1 to {}", limits::TOP_K_MAX)));
-    }
+    let top = check_within("top", body.top.unwrap_or(TOP_DEFAULT), 1..=limits::TOP_K_MAX as u64)?;
     let probe = match (body.image, body.face_id, body.person, body.template) {
         (Some(given), None, None, None) => Probe::Image(largest_of("image", given, body.explain || body.crops)?),
         (None, Some(id), None, None) => Probe::Face(face_id(&id)?),
@@ -391,13 +380,10 @@ const PICTURE_FACES_DEFAULT: u64 = 20;
 const PICTURE_TOP_DEFAULT: u64 = 1;
 
 pub(super) fn search_picture(face_set: FaceSetName, body: dto::SearchPicture) -> Result<library::SearchFaces, Error> {
-    let bounded = |name: &'static str, given: Option<u64>, default: u64, max: usize| {
-        let number = given.unwrap_or(default);
-        let within = usize::try_from(number).ok().filter(|number| (1..=max).contains(number));
-        within.ok_or_else(|| Error::invalid(name, format!("`{name}` is {number}, expected 1 to {max}")))
-    };
-    let faces_max = bounded("faces_max", body.faces_max, PICTURE_FACES_DEFAULT, limits::FACES_PER_IMAGE_MAX)?;
-    let top_k = bounded("top", body.top, PICTURE_TOP_DEFAULT, limits::TOP_K_MAX)?;
+    let faces_max = body.faces_max.unwrap_or(PICTURE_FACES_DEFAULT);
+    let faces_max = check_within("faces_max", faces_max, 1..=limits::FACES_PER_IMAGE_MAX as u64)? as usize;
+    let top_k = body.top.unwrap_or(PICTURE_TOP_DEFAULT);
+    let top_k = check_within("top", top_k, 1..=limits::TOP_K_MAX as u64)? as usize;
     if faces_max * top_k > limits::CANDIDATES_MAX {
         let max = limits::CANDIDATES_MAX;
         let message = format!("`top` times `faces_max` is {}, expected at most {max}", faces_max * top_k);
@@ -796,15 +782,25 @@ pub(super) fn picture_searched(library: &Library, found: library::FacesFound) ->
     })
 }
 
+/// What a verdict on faces of a pack is made from: the calibration, the least similarity and the false-accept rate it is of.
+fn verdict<'a>(
+    library: &'a Library,
+    far: Option<f64>,
+    pack: &PackId,
+    among: Comparisons,
+) -> Result<(&'a Calibration, Similarity, f64), Error> {
+    let calibration = calibration(library, pack)?;
+    let similarity_min = library.similarity_min(&threshold(None, far, None)?, pack, among)?;
+    Ok((calibration, similarity_min, far.map_or_else(|| library.far_default(pack), Ok)?))
+}
+
 pub(super) fn person_compared(
     library: &Library,
     far: Option<f64>,
     compared: library::PersonCompared,
 ) -> Result<dto::PersonCompared, Error> {
-    let calibration = calibration(library, &compared.pack)?;
     let among = Comparisons { n_faces: 1, n_probes: compared.n_compared };
-    let similarity_min = library.similarity_min(&threshold(None, far, None)?, &compared.pack, among)?;
-    let far_applied = far.map_or_else(|| library.far_default(&compared.pack), Ok)?;
+    let (calibration, similarity_min, far_applied) = verdict(library, far, &compared.pack, among)?;
     Ok(dto::PersonCompared {
         similarity: compared.similarity.get(),
         rate: rate(&calibration.false_accept_rate(compared.similarity).of_any(compared.n_compared)),
@@ -825,9 +821,7 @@ pub(super) fn comparison(
     far: Option<f64>,
     answer: library::Comparison,
 ) -> Result<dto::Comparison, Error> {
-    let calibration = calibration(library, &answer.pack)?;
-    let similarity_min = library.similarity_min(&threshold(None, far, None)?, &answer.pack, Comparisons::ONE)?;
-    let far_applied = far.map_or_else(|| library.far_default(&answer.pack), Ok)?;
+    let (calibration, similarity_min, far_applied) = verdict(library, far, &answer.pack, Comparisons::ONE)?;
     Ok(dto::Comparison {
         similarity: answer.similarity.get(),
         rate: rate(&calibration.false_accept_rate(answer.similarity)),
@@ -847,9 +841,7 @@ pub(super) fn many_compared(
     far: Option<f64>,
     answer: library::ManyCompared,
 ) -> Result<dto::ManyCompared, Error> {
-    let calibration = calibration(library, &answer.pack)?;
-    let similarity_min = library.similarity_min(&threshold(None, far, None)?, &answer.pack, Comparisons::ONE)?;
-    let far_applied = far.map_or_else(|| library.far_default(&answer.pack), Ok)?;
+    let (calibration, similarity_min, far_applied) = verdict(library, far, &answer.pack, Comparisons::ONE)?;
     let other = |compared: Result<(library::LargestFace, types::Similarity), Error>| match compared {
         Ok((face, similarity)) => dto::OtherCompared {
             same: similarity >= similarity_min,

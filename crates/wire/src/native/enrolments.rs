@@ -102,10 +102,7 @@ async fn checked(
     name: &FaceSetName,
     photos: &[dto::AddFaces],
 ) -> Result<FaceSet, NativeError> {
-    if !(1..=PHOTOS_MAX).contains(&photos.len()) {
-        let message = format!("`photos` has {} entries, expected 1 to {PHOTOS_MAX}", photos.len());
-        return Err(Error::invalid("photos", message).into());
-    }
+    convert::check_count("photos", photos.len(), 1..=PHOTOS_MAX)?;
     let mut requests = Vec::with_capacity(photos.len());
     for (idx, photo) in photos.iter().enumerate() {
         let of_photo = |error: Error| {

@@ -249,7 +249,7 @@ fn digests_of(key: &str, head: &http::request::Parts, body: &[u8]) -> Digests {
     let is_form = essence.eq_ignore_ascii_case(b"multipart/form-data");
     let content_type = if is_form { essence } else { content_type };
     let body = match is_form {
-        true => Cow::Owned(without_boundary(content_type_of(head), body)),
+        true => Cow::Owned(without_boundary(body::content_type(&head.headers), body)),
         false => Cow::Borrowed(body),
     };
     for part in [head.method.as_str().as_bytes(), target.as_bytes(), content_type, &body] {
@@ -283,10 +283,6 @@ fn opened_with(key: &[u8; 32], sealed: &str) -> Option<String> {
 
 fn seal_of(key: &[u8; 32]) -> Option<LessSafeKey> {
     UnboundKey::new(&aead::CHACHA20_POLY1305, key).ok().map(LessSafeKey::new)
-}
-
-fn content_type_of(head: &http::request::Parts) -> &str {
-    head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("")
 }
 
 /// A form's bytes with its boundary taken out.

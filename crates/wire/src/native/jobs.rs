@@ -12,14 +12,14 @@ use super::body::{Call, OfId, Query, json};
 use super::deletes::{self, Deletes};
 use super::enrolments::{self, Enrolments};
 use super::errors::NativeError;
-use super::{dto, job, persons};
+use super::{dto, job};
 use crate::services::{Services, Worker};
 
 type Answer = Result<Response, NativeError>;
 
 /// `GET /jobs`
 pub(super) async fn list(Call { api, caller }: Call, Query(mut words): Query) -> Answer {
-    let limit = persons::limit(&mut words)?;
+    let limit = words.limit()?;
     let cursor = words.text("cursor");
     words.finish()?;
     let from = api.cursors.open_number(caller.tenant, "jobs", cursor.as_deref())?;

@@ -11,7 +11,7 @@ use likeness_domain::{Error, Kind};
 
 use super::body::{Call, Json, OfId, Query, json};
 use super::errors::NativeError;
-use super::{convert, dto, persons};
+use super::{convert, dto};
 
 type Answer = Result<Response, NativeError>;
 
@@ -20,7 +20,7 @@ const OVERLAP_S_DEFAULT: u64 = 24 * 60 * 60;
 
 /// `GET /keys`
 pub(super) async fn list(Call { api, caller }: Call, Query(mut words): Query) -> Answer {
-    let limit = persons::limit(&mut words)?;
+    let limit = words.limit()?;
     let cursor = words.text("cursor");
     words.finish()?;
     let from = api.cursors.open_number(caller.tenant, "keys", cursor.as_deref())?.unwrap_or(0);

@@ -10,22 +10,19 @@ use likeness_domain::ports::{Page, PersonSummary};
 use likeness_domain::types::{FaceId, FaceSet, FaceSetName, Person, PersonKey, PersonPatch, require_seen};
 use likeness_domain::{Error, Kind, limits};
 
-use super::body::{Call, InFaceSet, Json, OfFace, OfPerson, Posted, Query, Words, json};
+use super::body::{Call, InFaceSet, Json, OfFace, OfPerson, Posted, Query, json};
 use super::errors::NativeError;
 use super::etag::{self, IfMatch};
 use super::{convert, dto, routes};
 
 type Answer = Result<Response, NativeError>;
 
-/// Persons of a listing that does not say how many.
-const PAGE_LIMIT_DEFAULT: u64 = 100;
-
 /// `GET /persons`
 pub(super) async fn list(Call { api, caller }: Call, Query(mut words): Query) -> Answer {
-    let limit = limit(&mut words)?;
+    let limit = words.limit()?;
     let cursor = words.text("cursor");
     let contains = words.text("contains");
-    let with_thumbnails = with_thumbnails(&mut words)?;
+    let with_thumbnails = words.includes("thumbnails")?;
     words.finish()?;
     // A cursor of one text says nothing of where another one goes on.
     let list = contains.as_ref().map_or_else(|| "persons".to_owned(), |text| format!("persons with {text}"));
@@ -53,24 +50,6 @@ pub(super) async fn list(Call { api, caller }: Call, Query(mut words): Query) ->
         routes::never_kept(&mut response);
     }
     Ok(response)
-}
-
-/// Whether `include` asks for small pictures.
-pub(super) fn with_thumbnails(words: &mut Words) -> Result<bool, Error> {
-    match words.text("include").as_deref() {
-        None => Ok(false),
-        Some("thumbnails") => Ok(true),
-        Some(_) => Err(Error::invalid("include", "`include` is not known, expected `thumbnails`")),
-    }
-}
-
-/// How many entries of a listing of persons or jobs are asked for.
-pub(super) fn limit(words: &mut Words) -> Result<u64, Error> {
-    let limit = words.parsed("limit", "a whole number")?.unwrap_or(PAGE_LIMIT_DEFAULT);
-    if (1..=limits::PERSON_PAGE_MAX).contains(&limit) {
-        return Ok(limit);
-    }
-    Err(Error::invalid("limit", format!("`limit` is {limit}, expected 1 to {}", limits::PERSON_PAGE_MAX)))
 }
 
 /// `POST /persons`
@@ -122,7 +101,7 @@ pub(super) async fn delete(Call { api, caller }: Call, OfPerson(key): OfPerson) 
 
 /// `GET /persons/{key}/faces`
 pub(super) async fn list_faces(Call { api, caller }: Call, OfPerson(key): OfPerson, Query(mut words): Query) -> Answer {
-    let limit = convert::page(None, words.parsed("limit", "a whole number")?)?.limit;
+    let limit = words.limit()?;
     let cursor = words.text("cursor");
     words.finish()?;
     // Looked up first, as the cursor is bound to the person and not to its key.
@@ -269,7 +248,7 @@ pub(super) async fn change_face_sets(
 
 /// `GET /face-sets/{name}/persons`
 pub(super) async fn members(Call { api, caller }: Call, InFaceSet(name): InFaceSet, Query(mut words): Query) -> Answer {
-    let limit = limit(&mut words)?;
+    let limit = words.limit()?;
     let cursor = words.text("cursor");
     words.finish()?;
     let face_set = api.library.face_set(&caller, &name).await?.face_set;
@@ -322,11 +301,7 @@ fn twice(option: &'static str, error: Error) -> Error {
 
 /// An id that cannot be one is passed over like any other id that is not there.
 fn face_ids(ids: &[String]) -> Result<Vec<FaceId>, Error> {
-    let max = limits::SELECTOR_IDS_MAX;
-    if ids.is_empty() || ids.len() > max {
-        let n_ids = ids.len();
-        return Err(Error::invalid("face_ids", format!("`face_ids` has {n_ids} entries, expected 1 to {max}")));
-    }
+    convert::check_count("face_ids", ids.len(), 1..=limits::SELECTOR_IDS_MAX)?;
     // That none of them is an id is said to those who may ask: by the library.
     Ok(ids.iter().filter_map(|id| convert::read_face_id(id)).collect())
 }

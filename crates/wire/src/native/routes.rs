@@ -7,12 +7,13 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use likeness_domain::access::Caller;
 use likeness_domain::library::{self, ImageSource, Library};
-use likeness_domain::ports::UploadQuota;
+use likeness_domain::ports::{Page, UploadQuota};
 use likeness_domain::types::{Face, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, Tags, Template, Thumbnail};
 use likeness_domain::{Error, Kind};
 
 use super::api::Api;
 use super::body::{Call, InFaceSet, Json, OfFace, Posted, Query, file_type, json};
+use super::convert::OFFSET_MAX;
 use super::errors::{self, NativeError};
 use super::etag::{self, IfMatch};
 use super::{convert, dto, explain, in_process, liveness};
@@ -33,14 +34,10 @@ pub(super) async fn create_face_set(Call { api, caller }: Call, Json(body): Json
 const FACE_SETS_LIMIT: u64 = 1000;
 
 pub(super) async fn list_face_sets(Call { api, caller }: Call, Query(mut words): Query) -> Answer {
-    let limit = convert::page(None, words.parsed("limit", "a whole number")?.or(Some(FACE_SETS_LIMIT)))?.limit;
+    let limit = words.limit_or(FACE_SETS_LIMIT)?;
     let tags = words.text("tags");
     let cursor = words.text("cursor");
-    let with_storage = match words.text("include").as_deref() {
-        None => false,
-        Some("storage") => true,
-        Some(_) => return Err(Error::invalid("include", "`include` is not known, expected `storage`").into()),
-    };
+    let with_storage = words.includes("storage")?;
     words.finish()?;
     let tags = Tags::parse(tags.as_deref().unwrap_or_default())?;
     let list = format!("face sets {tags}");
@@ -134,13 +131,10 @@ pub(super) async fn list_faces(
     Query(mut words): Query,
 ) -> Answer {
     let offset = words.parsed("offset", "a whole number")?;
-    let page = convert::page(offset, words.parsed("limit", "a whole number")?)?;
+    let limit = words.limit()?;
+    let page = Page { offset: convert::check_within("offset", offset.unwrap_or(0), 0..=OFFSET_MAX)?, limit };
     let cursor = words.text("cursor");
-    let with_templates = match words.text("include").as_deref() {
-        None => false,
-        Some("templates") => true,
-        Some(_) => return Err(Error::invalid("include", "`include` is not known, expected `templates`").into()),
-    };
+    let with_templates = words.includes("templates")?;
     let (filter, begins) = (words.text("filter"), words.text("begins"));
     words.finish()?;
     if offset.is_some() && cursor.is_some() {

@@ -13,7 +13,7 @@ use super::api::Api;
 use super::body::{Call, Json, Query, json, path_word};
 use super::errors::NativeError;
 use super::etag::{self, IfMatch};
-use super::{archive_jobs, convert, dto, keys, persons};
+use super::{archive_jobs, convert, dto, keys};
 use crate::adapter::needs::OPERATE;
 
 type Answer = Result<Response, NativeError>;
@@ -35,7 +35,7 @@ impl FromRequestParts<Api> for OfTenant {
 
 /// `GET /tenants`
 pub(super) async fn list(Call { api, caller }: Call, Query(mut words): Query) -> Answer {
-    let limit = persons::limit(&mut words)?;
+    let limit = words.limit()?;
     let cursor = words.text("cursor");
     words.finish()?;
     let mut tenants = api.library.tenants(&caller).await?;
