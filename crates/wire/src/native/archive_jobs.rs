@@ -1180,7 +1180,7 @@ pub(super) async fn so_far(library: &Library, job: &Job) -> Result<Option<dto::J
 pub(super) fn progress(job: &Job) -> Option<dto::JobProgress> {
     let of = |unit: &str, n_done, n_total| Some(dto::JobProgress { n_done, n_total, unit: Some(unit.to_owned()) });
     match job.kind.as_str() {
-        EXPORT => match outcome(job) {
+        EXPORT => match job::outcome(job) {
             Some(outcome) => outcome.n_faces.and_then(|n_faces| of("faces", n_faces, n_faces)),
             None => {
                 let work: ExportWork = serde_json::from_slice(&job.payload).ok()?;
@@ -1193,13 +1193,6 @@ pub(super) fn progress(job: &Job) -> Option<dto::JobProgress> {
         }
         _ => None,
     }
-}
-
-/// What became of a job of ours that is done.
-pub(super) fn outcome(job: &Job) -> Option<dto::JobOutcome> {
-    let is_ours = [EXPORT, IMPORT].contains(&job.kind.as_str());
-    let result = job.result.as_ref().filter(|result| is_ours && !result.is_empty())?;
-    serde_json::from_slice(result).ok()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use likeness_domain::access::{Caller, Limits};
+use likeness_domain::access::{Caller, Limits, TenantUsage};
 use likeness_domain::filter::{self, Expr, Vocabulary};
 use likeness_domain::library::{self, Comparisons, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
 use likeness_domain::policy::{self, QualityThresholds};
@@ -685,6 +685,10 @@ pub(super) fn tenant(tenant: &Tenant) -> dto::Tenant {
         },
         usage: None,
     }
+}
+
+pub(super) fn usage(TenantUsage { n_face_sets, n_persons, n_faces }: TenantUsage) -> dto::Usage {
+    dto::Usage { n_face_sets, n_persons, n_faces }
 }
 
 /// A pack's calibration, which every face set's pack has as long as it is installed.

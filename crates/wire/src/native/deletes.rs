@@ -50,15 +50,6 @@ pub(super) async fn delete_later(
     Ok(job::accepted(&job, api.library.now(), None))
 }
 
-/// What became of a job of ours that is done.
-pub(super) fn outcome(job: &Job) -> Option<dto::JobOutcome> {
-    if job.kind == DELETE && job.is_cancelled {
-        return Some(dto::JobOutcome { n_faces: Some(0), ..Default::default() });
-    }
-    let result = job.result.as_ref().filter(|result| job.kind == DELETE && !result.is_empty())?;
-    serde_json::from_slice(result).ok()
-}
-
 /// Does these jobs.
 pub(super) struct Deletes {
     pub(super) library: Arc<Library>,

@@ -120,25 +120,16 @@ async fn checked(
 
 /// How far a job of ours is; `None` for other jobs and in listings, which have no payloads.
 pub(super) fn progress(job: &Job) -> Option<dto::JobProgress> {
-    if job.kind != ENROL {
+    if job.kind != ENROL || job.is_cancelled {
         return None;
     }
-    if job.is_cancelled {
-        return None;
-    }
-    if let Some(outcome) = outcome(job) {
+    if let Some(outcome) = job::outcome(job) {
         let n_total = outcome.photos.map_or(0, |photos| photos.len() as u64);
         return Some(dto::JobProgress { n_done: n_total, n_total, unit: None });
     }
     let work: Work = serde_json::from_slice(&job.payload).ok()?;
     let n_done = work.done.len() as u64;
     Some(dto::JobProgress { n_done, n_total: n_done + work.photos.len() as u64, unit: None })
-}
-
-/// What became of a job of ours that is done.
-pub(super) fn outcome(job: &Job) -> Option<dto::JobOutcome> {
-    let result = job.result.as_ref().filter(|result| job.kind == ENROL && !result.is_empty())?;
-    serde_json::from_slice(result).ok()
 }
 
 /// Does these jobs.

@@ -66,6 +66,12 @@ pub(super) fn request_id(job: &Job) -> String {
     format!("job-{}", job.id)
 }
 
+/// What became of a job of the native API that is done; `None` where nothing is told of it, as in listings.
+pub(super) fn outcome(job: &Job) -> Option<dto::JobOutcome> {
+    let result = job.result.as_ref().filter(|result| !result.is_empty())?;
+    serde_json::from_slice(result).ok()
+}
+
 /// In whose name a job is done, and the face set that it is for: by its id, as another set may have got the name meanwhile.
 pub(super) async fn begun(
     library: &Library,

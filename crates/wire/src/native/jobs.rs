@@ -59,7 +59,12 @@ pub(super) async fn cancel(Call { api, caller }: Call, OfId(id): OfId) -> Answer
 
 fn told(job: &Job, now: TimestampMs) -> dto::Job {
     let progress = enrolments::progress(job).or_else(|| archive_jobs::progress(job));
-    let outcome = deletes::outcome(job).or_else(|| enrolments::outcome(job)).or_else(|| archive_jobs::outcome(job));
+    let outcome = match job.kind.as_str() {
+        // Only one that was not begun can be cancelled.
+        deletes::DELETE if job.is_cancelled => Some(dto::JobOutcome { n_faces: Some(0), ..Default::default() }),
+        deletes::DELETE | enrolments::ENROL | archive_jobs::EXPORT | archive_jobs::IMPORT => job::outcome(job),
+        _ => None,
+    };
     job::described(job, now, progress, outcome)
 }
 

@@ -123,9 +123,7 @@ pub(super) fn with_secret(made: AccessKey, face_sets: Option<Vec<FaceSetName>>) 
 pub(super) async fn status(Call { api, caller }: Call) -> Answer {
     let readiness = (api.ready)().await;
     let usage = match api.library.usage(&caller).await {
-        Ok(usage) => {
-            Some(dto::Usage { n_face_sets: usage.n_face_sets, n_persons: usage.n_persons, n_faces: usage.n_faces })
-        }
+        Ok(usage) => Some(convert::usage(usage)),
         Err(error) if error.kind() == Kind::Forbidden => None,
         Err(error) => return Err(error.into()),
     };

@@ -76,8 +76,7 @@ pub(super) async fn create(Call { api, caller }: Call, Json(body): Json<dto::Cre
 /// `GET /tenants/{name}`
 pub(super) async fn show(Call { api, caller }: Call, OfTenant(name): OfTenant) -> Answer {
     let (tenant, usage) = api.library.tenant(&caller, &name).await?;
-    let usage = dto::Usage { n_face_sets: usage.n_face_sets, n_persons: usage.n_persons, n_faces: usage.n_faces };
-    let answer = dto::Tenant { usage: Some(usage), ..convert::tenant(&tenant) };
+    let answer = dto::Tenant { usage: Some(convert::usage(usage)), ..convert::tenant(&tenant) };
     Ok(tagged(json(StatusCode::OK, &answer), &tenant))
 }
 
