@@ -11,7 +11,7 @@ use likeness_domain::filter::Filter;
 use likeness_domain::types::{FaceId, FieldSchema, FieldType, FieldValue};
 
 use super::kernel;
-use super::kernel::pages::{fetch_ahead, fetch_value_ahead};
+use super::kernel::pages::{Arena, Slot, fetch_ahead, fetch_value_ahead};
 
 /// Rows of a segment.
 pub(super) const SEGMENT_ROWS: usize = 1024;
@@ -148,7 +148,7 @@ impl Cells {
 
 /// One column of a segment. Cells without a value hold zero and are told apart by `present`, except that code 0 and
 /// "no text" are the same thing.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Column {
     Text(Vec<u32>),
     Whole { values: Wholes, present: Bits },
@@ -158,29 +158,67 @@ pub(super) enum Column {
 
 /// Whole numbers, in a byte each while all of them lie close together, as ages, years and levels do: a filter then reads an
 /// eighth of the memory and compares 64 of them at a time.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Wholes {
     /// Offsets from `base`, which is 128 below the first number as far as there are such numbers.
     Near {
         base: i64,
-        offsets: Vec<u8>,
+        offsets: Offsets,
     },
     Far(Vec<i64>),
 }
 
+/// A byte of each row. Those of full segments lie next to each other, so that a filter finds them on few pages.
+#[derive(Debug)]
+pub(super) enum Offsets {
+    Growing(Vec<u8>),
+    Full(Slot<u8>),
+}
+
+impl Offsets {
+    fn get(&self) -> &[u8] {
+        match self {
+            Offsets::Growing(offsets) => offsets,
+            Offsets::Full(offsets) => offsets,
+        }
+    }
+
+    fn put(&mut self, row: usize, offset: u8, arena: &Arena) {
+        match self {
+            Offsets::Growing(offsets) => {
+                put(offsets, row, offset);
+                if offsets.len() == SEGMENT_ROWS {
+                    *self = self.copied(arena);
+                }
+            }
+            Offsets::Full(offsets) => offsets[row] = offset,
+        }
+    }
+
+    fn copied(&self, arena: &Arena) -> Self {
+        let offsets = self.get();
+        if offsets.len() < SEGMENT_ROWS {
+            return Offsets::Growing(offsets.to_vec());
+        }
+        let mut slot = arena.take(SEGMENT_ROWS);
+        slot.copy_from_slice(offsets);
+        Offsets::Full(slot)
+    }
+}
+
 impl Wholes {
-    const NONE: Self = Self::Near { base: 0, offsets: Vec::new() };
+    const NONE: Self = Self::Near { base: 0, offsets: Offsets::Growing(Vec::new()) };
 
     /// `None` stands for no number; what the place holds then does not matter.
-    fn set(&mut self, row: usize, number: Option<i64>, is_first: bool) {
+    fn set(&mut self, row: usize, number: Option<i64>, is_first: bool, arena: &Arena) {
         if let Wholes::Near { base, offsets } = self {
             if let Some(number) = number.filter(|_| is_first) {
                 *base = number.saturating_sub(128);
             }
             let offset = number.map_or(Some(0), |number| number.checked_sub(*base).and_then(|n| u8::try_from(n).ok()));
             match offset {
-                Some(offset) => return put(offsets, row, offset),
-                None => *self = Wholes::Far(offsets.iter().map(|&offset| near_number(*base, offset)).collect()),
+                Some(offset) => return offsets.put(row, offset, arena),
+                None => *self = Wholes::Far(offsets.get().iter().map(|&offset| near_number(*base, offset)).collect()),
             }
         }
         if let Wholes::Far(values) = self {
@@ -191,7 +229,7 @@ impl Wholes {
     /// There must be a number at that row.
     fn get(&self, row: usize) -> i64 {
         match self {
-            Wholes::Near { base, offsets } => near_number(*base, offsets[row]),
+            Wholes::Near { base, offsets } => near_number(*base, offsets.get()[row]),
             Wholes::Far(values) => values[row],
         }
     }
@@ -203,7 +241,7 @@ impl Wholes {
                 let (first, last) = (min.saturating_sub(*base).max(0), max.saturating_sub(*base).min(255));
                 match (u8::try_from(first), u8::try_from(last)) {
                     (Ok(first), Ok(last)) => {
-                        selected(|rows| kernel::active().select_byte(offsets, (first, last), rows))
+                        selected(|rows| kernel::active().select_byte(offsets.get(), (first, last), rows))
                     }
                     _ => NO_ROWS,
                 }
@@ -228,7 +266,7 @@ impl Column {
         }
     }
 
-    fn set(&mut self, row: usize, cell: Cell) {
+    fn set(&mut self, row: usize, cell: Cell, arena: &Arena) {
         match self {
             Column::Text(codes) => match cell {
                 Cell::Code(code) => put(codes, row, code),
@@ -237,7 +275,7 @@ impl Column {
             },
             Column::Whole { values, present } => {
                 let number = if let Cell::Whole(number) = cell { Some(number) } else { None };
-                values.set(row, number, *present == NO_ROWS);
+                values.set(row, number, *present == NO_ROWS, arena);
                 set_bit(present, row, matches!(cell, Cell::Whole(_)));
             }
             Column::Real { values, present } => {
@@ -266,6 +304,21 @@ impl Column {
 }
 
 impl Column {
+    fn copied(&self, arena: &Arena) -> Self {
+        match self {
+            Column::Text(codes) => Column::Text(codes.clone()),
+            Column::Whole { values: Wholes::Near { base, offsets }, present } => Column::Whole {
+                values: Wholes::Near { base: *base, offsets: offsets.copied(arena) },
+                present: *present,
+            },
+            Column::Whole { values: Wholes::Far(values), present } => {
+                Column::Whole { values: Wholes::Far(values.clone()), present: *present }
+            }
+            Column::Real { values, present } => Column::Real { values: values.clone(), present: *present },
+            Column::Boolean { values, present } => Column::Boolean { values: *values, present: *present },
+        }
+    }
+
     /// Has fetched into the cache which cells have a value, and where the values are.
     pub(super) fn fetch_ahead(&self) {
         fetch_value_ahead(self);
@@ -275,7 +328,7 @@ impl Column {
     pub(super) fn fetch_values_ahead(&self) {
         match self {
             Column::Text(codes) => fetch_ahead(codes),
-            Column::Whole { values: Wholes::Near { offsets, .. }, .. } => fetch_ahead(offsets),
+            Column::Whole { values: Wholes::Near { offsets, .. }, .. } => fetch_ahead(offsets.get()),
             Column::Whole { values: Wholes::Far(values), .. } => fetch_ahead(values),
             Column::Real { values, .. } => fetch_ahead(values),
             Column::Boolean { .. } => {}
@@ -291,7 +344,7 @@ fn put<T: Copy + Default>(values: &mut Vec<T>, row: usize, value: T) {
 }
 
 /// The columns of a segment: the subject, then one for each field of the schema.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Columns(Vec<Column>);
 
 impl Columns {
@@ -300,9 +353,9 @@ impl Columns {
         Self(std::iter::once(Column::Text(Vec::new())).chain(fields).collect())
     }
 
-    pub(super) fn set(&mut self, row: usize, cells: &Cells) {
+    pub(super) fn set(&mut self, row: usize, cells: &Cells, arena: &Arena) {
         for (column, &cell) in self.0.iter_mut().zip(&cells.0) {
-            column.set(row, cell);
+            column.set(row, cell, arena);
         }
     }
 
@@ -315,9 +368,13 @@ impl Columns {
         &self.0
     }
 
-    pub(super) fn clear(&mut self, row: usize) {
+    pub(super) fn copied(&self, arena: &Arena) -> Self {
+        Self(self.0.iter().map(|column| column.copied(arena)).collect())
+    }
+
+    pub(super) fn clear(&mut self, row: usize, arena: &Arena) {
         for column in &mut self.0 {
-            column.set(row, Cell::Absent);
+            column.set(row, Cell::Absent, arena);
         }
     }
 }

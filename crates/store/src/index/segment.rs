@@ -187,7 +187,7 @@ impl Clone for Segment {
             sizes: self.sizes.copied(&self.arena),
             fine_residuals: self.fine_residuals.copied(&self.arena),
             labels: self.labels.clone(),
-            columns: self.columns.clone(),
+            columns: self.columns.copied(&self.arena),
         }
     }
 }
@@ -269,7 +269,7 @@ impl Segment {
             self.load_vectors()?;
         }
         self.set_label(row, new.label);
-        self.columns.set(row, new.cells);
+        self.columns.set(row, new.cells, &self.arena);
         self.sizes.get_mut()[row] = new.codes.sizes;
         self.fine_residuals.get_mut()[row] = new.codes.fine_residual;
         if let Some(slot) = self.slots.get_mut(row) {
@@ -340,7 +340,7 @@ impl Segment {
             self.load_vectors()?;
         }
         self.set_label(row, from.labels.get(last));
-        self.columns.set(row, &from.columns.get(last));
+        self.columns.set(row, &from.columns.get(last), &self.arena);
         self.sizes.get_mut()[row] = from.sizes.get()[last];
         self.fine_residuals.get_mut()[row] = from.fine_residuals.get()[last];
         if let Some(slot) = self.slots.get_mut(row) {
@@ -375,7 +375,7 @@ impl Segment {
         if row != last {
             self.set_label(row, self.labels.get(last));
             let cells = self.columns.get(last);
-            self.columns.set(row, &cells);
+            self.columns.set(row, &cells, &self.arena);
             self.sizes.get_mut().copy_within(last..=last, row);
             self.fine_residuals.get_mut().copy_within(last..=last, row);
             if !self.slots.is_empty() {
@@ -398,7 +398,7 @@ impl Segment {
             }
         }
         self.labels.pop();
-        self.columns.clear(last);
+        self.columns.clear(last, &self.arena);
         self.sizes.get_mut()[last] = RowSizes::default();
         self.fine_residuals.get_mut()[last] = 0;
         if let Some(slot) = self.slots.get_mut(last) {

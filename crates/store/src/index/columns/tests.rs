@@ -81,7 +81,9 @@ fn check_plan(filter: &Filter, rows: &[Row], faces: &[FaceId], columns: &Columns
     let passing = plan.rows(&|| faces, columns.all(), rows.len());
     // What is fetched ahead is all that is looked at.
     let mut others = Columns::new(&schema());
-    plan.columns().into_iter().for_each(|column_idx| others.0[column_idx] = columns.0[column_idx].clone());
+    plan.columns()
+        .into_iter()
+        .for_each(|column_idx| others.0[column_idx] = columns.0[column_idx].copied(&Arena::default()));
     assert_eq!(plan.rows(&|| faces, others.all(), rows.len()), passing, "{filter:?} looks at other columns, too");
     for (row_idx, row) in rows.iter().enumerate() {
         let row = FilterRow { face: row.face, subject: row.subject.as_deref(), values: &row.values };
@@ -100,19 +102,19 @@ proptest! {
         overwritten in prop::collection::vec((any::<prop::sample::Index>(), row()), 0..20),
         filters in prop::collection::vec(filter(), 1..8),
     ) {
-        let mut rows = rows;
+        let (mut rows, arena) = (rows, Arena::default());
         let (mut columns, mut dictionary) = (Columns::new(&schema()), Dictionary::default());
         let acquire = |row: &Row, dictionary: &mut Dictionary| {
             Cells::acquire(&schema(), row.subject.as_ref(), &row.values, dictionary)
         };
         for (row_idx, row) in rows.iter().enumerate() {
-            columns.set(row_idx, &acquire(row, &mut dictionary));
+            columns.set(row_idx, &acquire(row, &mut dictionary), &arena);
         }
         for (place, row) in overwritten {
             if !rows.is_empty() {
                 let row_idx = place.index(rows.len());
                 columns.get(row_idx).release(&mut dictionary);
-                columns.set(row_idx, &acquire(&row, &mut dictionary));
+                columns.set(row_idx, &acquire(&row, &mut dictionary), &arena);
                 rows[row_idx] = row;
             }
         }
@@ -149,9 +151,9 @@ fn whole_numbers_near_each_other_and_far_apart_are_selected_alike() {
         let near = (-130..130).map(|step| first.saturating_add(step));
         let numbers: Vec<Option<i64>> =
             [Some(first), None].into_iter().chain(near.map(Some)).chain(far.map(Some)).chain([None]).collect();
-        let mut column = Column::of(FieldType::Long);
+        let (mut column, arena) = (Column::of(FieldType::Long), Arena::default());
         for (row, number) in numbers.iter().enumerate() {
-            column.set(row, number.map_or(Cell::Absent, Cell::Whole));
+            column.set(row, number.map_or(Cell::Absent, Cell::Whole), &arena);
             let Column::Whole { values, present } = &column else { panic!("a column of whole numbers") };
             let ends = [first.saturating_sub(128), first.saturating_add(127), first, 0, i64::MIN, i64::MAX];
             for (min, max) in ends.into_iter().flat_map(|min| ends.map(|max| (min, max))) {
@@ -167,4 +169,30 @@ fn whole_numbers_near_each_other_and_far_apart_are_selected_alike() {
             assert_eq!(column.get(row), number.map_or(Cell::Absent, Cell::Whole));
         }
     }
+}
+
+#[test]
+fn numbers_of_a_full_segment_near_each_other_are_kept_in_the_arena_as_they_were() {
+    let arena = Arena::default();
+    let mut column = Column::of(FieldType::Integer);
+    let number = |row: usize| (row % 100) as i64;
+    (0..SEGMENT_ROWS).for_each(|row| column.set(row, Cell::Whole(number(row)), &arena));
+    let before = column.copied(&arena);
+    column.set(7, Cell::Whole(-100), &arena);
+    column.set(8, Cell::Absent, &arena);
+    assert!(arena.n_bytes() > 0, "nothing is in the arena");
+    // The first that is far away takes all of them out of it.
+    let mut far = column.copied(&arena);
+    far.set(9, Cell::Whole(i64::MAX), &arena);
+    for row in 0..SEGMENT_ROWS {
+        let cell = match row {
+            7 => Cell::Whole(-100),
+            8 => Cell::Absent,
+            _ => Cell::Whole(number(row)),
+        };
+        assert_eq!((column.get(row), before.get(row)), (cell, Cell::Whole(number(row))), "row {row}");
+        assert_eq!(far.get(row), if row == 9 { Cell::Whole(i64::MAX) } else { cell }, "row {row}");
+    }
+    drop((column, before, far));
+    assert_eq!(arena.n_bytes(), 0);
 }
