@@ -27,6 +27,9 @@ const REST_MAX: Duration = Duration::from_secs(30);
 /// How often results whose time is over are erased. Nobody is shown one in between.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
+/// How long a worker waits before it tells a store that has failed once more what became of a job.
+const SETTLE_AGAIN: Duration = Duration::from_secs(5);
+
 /// Longest wait for the end of what is under way of a job that was cancelled.
 const CANCEL_WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -98,14 +101,14 @@ struct UnderWay {
     n_claims: u64,
     /// Claims that are not answered: each may be of any job.
     claims: BTreeSet<u64>,
-    jobs: HashSet<JobId>,
+    jobs: HashSet<JobLease>,
 }
 
 /// A claim, and the job that came of it, until it is settled.
 struct Claimed<'a> {
     jobs: &'a Jobs,
     number: u64,
-    job: Option<JobId>,
+    job: Option<JobLease>,
 }
 
 impl<'a> Claimed<'a> {
@@ -117,7 +120,7 @@ impl<'a> Claimed<'a> {
         Self { jobs, number, job: None }
     }
 
-    fn answered(&mut self, job: Option<JobId>) {
+    fn answered(&mut self, job: Option<JobLease>) {
         let mut under_way = self.jobs.under_way();
         under_way.claims.remove(&self.number);
         under_way.jobs.extend(job);
@@ -176,8 +179,8 @@ impl Jobs {
         }
     }
 
-    /// Erases results and pictures whose time is over, and takes over jobs of servers that are gone, until [`Jobs::stop`]. `failed`
-    /// is called when the store begins to fail, see [`JobHandler::failed`].
+    /// Erases results and pictures whose time is over, and takes over jobs that nobody is at, until [`Jobs::stop`]. `failed` is
+    /// called when the store begins to fail, see [`JobHandler::failed`].
     pub async fn purge_in_time(&self, pictures: &dyn UploadStore, failed: &(dyn Fn(&Error) + Send + Sync)) {
         while !self.notify.is_stopped() {
             let now = self.clock.now();
@@ -185,7 +188,8 @@ impl Jobs {
             for forgotten in [self.store.forget(now).await, pictures.purge_expired_uploads(now).await] {
                 let _ = forgotten.inspect_err(failed);
             }
-            if self.store.take_over(now).await.inspect_err(failed).is_ok_and(|n_jobs| n_jobs > 0) {
+            let under_way = self.under_way().jobs.iter().copied().collect();
+            if self.store.take_over(now, under_way).await.inspect_err(failed).is_ok_and(|n_jobs| n_jobs > 0) {
                 self.notify.wake_all();
             }
             let next = later(now, FORGET_EVERY);
@@ -210,7 +214,7 @@ impl Jobs {
         let mut claimed = Claimed::begin(self);
         let found = self.store.claim(kind, now, lease_until, served).await?;
         *self.trouble() = None;
-        claimed.answered(found.as_ref().map(|job| job.id));
+        claimed.answered(found.as_ref().map(Job::lease));
         let Some(job) = found else { return Ok(false) };
         self.served().insert(kind, job.tenant);
         let n_tries_before = usize::try_from(job.n_attempts).unwrap_or(usize::MAX).saturating_sub(1);
@@ -234,8 +238,24 @@ impl Jobs {
                 }
             }
         };
-        self.settle(job.lease(), settled.outcome, settled.follow_ups).await?;
-        Ok(true)
+        self.settle_in_time(handler, job.lease(), settled).await
+    }
+
+    /// Settles a job, if need be when the store works again: until then nobody else could go on with it, nor this worker with
+    /// another. Ends with the lease, or when the workers are stopped.
+    async fn settle_in_time(&self, handler: &dyn JobHandler, lease: JobLease, settled: Settled) -> Result<bool> {
+        loop {
+            let n_wakes = self.notify.n_wakes();
+            let tried = self.settle(lease, settled.outcome.clone(), settled.follow_ups.clone()).await;
+            let now = self.clock.now();
+            match tried {
+                Err(error) if error.kind().is_retryable() && now < lease.until && !self.notify.is_stopped() => {
+                    self.store_failed(&error, |error| handler.failed(error));
+                    self.rest(n_wakes, later(now, SETTLE_AGAIN).min(lease.until)).await;
+                }
+                tried => return tried.map(|_| true),
+            }
+        }
     }
 
     fn under_way(&self) -> MutexGuard<'_, UnderWay> {
@@ -262,7 +282,8 @@ impl Jobs {
             let n_wakes = self.ended.n_wakes();
             let is_under_way = {
                 let under_way = self.under_way();
-                under_way.jobs.contains(&id) || under_way.claims.range(..=n_claims).next().is_some()
+                under_way.jobs.iter().any(|lease| lease.job == id)
+                    || under_way.claims.range(..=n_claims).next().is_some()
             };
             if !is_under_way || self.clock.now() >= until {
                 return;
@@ -369,8 +390,8 @@ impl JobStore for Jobs {
         self.store.void_leases(now)
     }
 
-    fn take_over(&self, now: TimestampMs) -> Pending<'_, u64> {
-        self.store.take_over(now)
+    fn take_over(&self, now: TimestampMs, under_way: Vec<JobLease>) -> Pending<'_, u64> {
+        self.store.take_over(now, under_way)
     }
 
     fn forget(&self, now: TimestampMs) -> Pending<'_, u64> {

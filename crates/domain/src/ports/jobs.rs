@@ -160,11 +160,13 @@ pub trait JobStore: Send + Sync {
     /// claims any: those who began them are gone, and a lease of theirs means nothing.
     fn void_leases(&self, now: TimestampMs) -> Pending<'_, u64>;
 
-    /// Makes jobs due that were begun by servers of the same store which are gone, and returns how many. A server counts as gone
-    /// when two calls in a row have not seen it: one that has lost its connection comes back. Call it once a minute. A store
-    /// that belongs to one process has none.
-    fn take_over(&self, now: TimestampMs) -> Pending<'_, u64> {
-        let _ = now;
+    /// Makes jobs due that nobody is at though they were begun, and returns how many: those of servers of the same store which
+    /// are gone, and those that this one has claimed otherwise than in `under_way`, the claims that its workers are at. A store
+    /// that was put back, or whose standby was promoted without the last commits, has such claims again. Both count when two
+    /// calls in a row have found them: a server that has lost its connection comes back, and a claim may just be on its way.
+    /// Call it once a minute. A store that belongs to one process has none.
+    fn take_over(&self, now: TimestampMs, under_way: Vec<JobLease>) -> Pending<'_, u64> {
+        let _ = (now, under_way);
         Box::pin(std::future::ready(Ok(0)))
     }
 

@@ -63,7 +63,7 @@ pub struct Actor {
 }
 
 /// A worker's claim of a job: it holds as long as the job is not done and has this end of its lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct JobLease {
     /// The job.
     pub job: JobId,

@@ -365,8 +365,16 @@ fn results_are_erased_when_their_time_is_over() {
     assert!(!is_stored());
 }
 
-/// A store that fails so many claims, and in which whoever has begun a job is gone.
-struct Failing(Arc<MemoryStore>, Mutex<u32>);
+/// A store that fails so many claims and then so many times to settle, and in which whoever has begun a job is gone.
+struct Failing(Arc<MemoryStore>, Mutex<u32>, Mutex<u32>);
+impl Failing {
+    fn fails(n_failures: &Mutex<u32>) -> bool {
+        let mut n_failures = n_failures.lock().unwrap();
+        let fails = *n_failures > 0;
+        *n_failures -= u32::from(fails);
+        fails
+    }
+}
 impl JobStore for Failing {
     fn enqueue(&self, jobs: Vec<NewJob>, waiting_max: u64) -> Pending<'_, Vec<JobId>> {
         self.0.enqueue(jobs, waiting_max)
@@ -378,14 +386,15 @@ impl JobStore for Failing {
         until: TimestampMs,
         served: Option<TenantId>,
     ) -> Pending<'_, Option<Job>> {
-        let mut n_failures = self.1.lock().unwrap();
-        if *n_failures > 0 {
-            *n_failures -= 1;
+        if Self::fails(&self.1) {
             return Box::pin(async { Err(Error::new(Kind::Overloaded, "the store is busy")) });
         }
         self.0.claim(kind, now, until, served)
     }
     fn settle(&self, lease: JobLease, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
+        if Self::fails(&self.2) {
+            return Box::pin(async { Err(Error::new(Kind::Overloaded, "the store is away")) });
+        }
         self.0.settle(lease, outcome, follow_ups)
     }
     fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>> {
@@ -410,7 +419,7 @@ impl JobStore for Failing {
     fn void_leases(&self, now: TimestampMs) -> Pending<'_, u64> {
         self.0.void_leases(now)
     }
-    fn take_over(&self, now: TimestampMs) -> Pending<'_, u64> {
+    fn take_over(&self, now: TimestampMs, _: Vec<JobLease>) -> Pending<'_, u64> {
         self.0.void_leases(now)
     }
     fn forget(&self, now: TimestampMs) -> Pending<'_, u64> {
@@ -422,7 +431,11 @@ impl JobStore for Failing {
 #[test]
 fn a_job_that_was_taken_over_wakes_a_resting_worker() {
     let desk = Desk::new();
-    let jobs = Jobs::new(Arc::new(Failing(desk.store.clone(), Mutex::new(0))), desk.clock.clone(), desk.clock.clone());
+    let jobs = Jobs::new(
+        Arc::new(Failing(desk.store.clone(), Mutex::default(), Mutex::default())),
+        desk.clock.clone(),
+        desk.clock.clone(),
+    );
     let script = Script::new("scan", &[]);
     let failed = |error: &Error| panic!("{error}");
     let workers: [Worker<'_>; 2] = [Box::pin(jobs.work(&script)), Box::pin(jobs.purge_in_time(&*desk.store, &failed))];
@@ -439,12 +452,31 @@ fn a_job_that_was_taken_over_wakes_a_resting_worker() {
     script.check(&["run 1"]);
 }
 
+/// Issue 17: a database that was away when a step had ended left the job to its claim, for a quarter of an hour.
+#[test]
+fn what_became_of_a_job_is_stored_once_the_store_works_again() {
+    let desk = Desk::new();
+    let failing = Failing(desk.store.clone(), Mutex::default(), Mutex::new(2));
+    let jobs = Jobs::new(Arc::new(failing), desk.clock.clone(), desk.clock.clone());
+    let script = Script::new("scan", &[]);
+    desk.enqueue(vec![job_due(1, 0), job_due(2, 0)]);
+    let mut tasks = TaskDriver::of_one(jobs.work(&script));
+    script.check(&["run 1", "failed: the store is away"]);
+    desk.advance(5_000);
+    tasks.run_until_stalled();
+    script.check(&[]);
+    desk.advance(5_000);
+    tasks.run_until_stalled();
+    script.check(&["run 2"]);
+    assert_eq!(desk.result_of(1), Some("done".into()));
+}
+
 /// The store fails as often as two workers and who erases results ask it; that is said once, they rest, and go on by themselves.
 /// Issue 17: each of them said so every half minute. When it fails again, that is said again.
 #[test]
 fn a_failing_store_does_not_end_a_worker() {
     let desk = Desk::new();
-    let failing = Arc::new(Failing(desk.store.clone(), Mutex::new(4)));
+    let failing = Arc::new(Failing(desk.store.clone(), Mutex::new(4), Mutex::default()));
     let jobs = Jobs::new(Arc::clone(&failing) as _, desk.clock.clone(), desk.clock.clone());
     let script = Script::new("scan", &[]);
     let failed = |error: &Error| panic!("{error}");

@@ -8,6 +8,7 @@
 use std::sync::PoisonError;
 
 use bytes::Bytes;
+use likeness_domain::Result;
 use likeness_domain::ports::{Cancel, Job, JobOutcome, JobPage, JobStore, NewJob, Pending};
 use likeness_domain::types::{AccessKeyId, JobId, JobLease, TenantId, TimestampMs};
 use tokio_postgres::Row;
@@ -137,12 +138,13 @@ async fn settle(session: &Session, lease: JobLease, outcome: &JobOutcome, follow
             session.execute(sql, &[&id, &until, &&result[..], &expires_at.0]).await?
         }
         JobOutcome::Continue { payload, due_at, so_far: _ } => {
-            let sql = "UPDATE jobs SET payload = $3, due_at = $4, n_attempts = 0
+            let sql = "UPDATE jobs SET payload = $3, due_at = $4, n_attempts = 0, node = NULL
                        WHERE id = $1 AND expires_at IS NULL AND due_at = $2";
             session.execute(sql, &[&id, &until, &&payload[..], &due_at.0]).await?
         }
         JobOutcome::Again { due_at } => {
-            let sql = "UPDATE jobs SET due_at = $3 WHERE id = $1 AND expires_at IS NULL AND due_at = $2";
+            let sql = "UPDATE jobs SET due_at = $3, node = NULL
+                       WHERE id = $1 AND expires_at IS NULL AND due_at = $2";
             session.execute(sql, &[&id, &until, &due_at.0]).await?
         }
         JobOutcome::Forgotten => {
@@ -274,43 +276,85 @@ impl JobStore for PostgresStore {
         })
     }
 
-    fn take_over(&self, now: TimestampMs) -> Pending<'_, u64> {
-        let node = self.node();
-        Box::pin(async move {
-            let absent: Vec<i32> = self
-                .read("see whose jobs wait", move |session| {
-                    Box::pin(async move {
-                        let sql = format!(
-                            "SELECT DISTINCT jobs.node FROM jobs WHERE {BEGUN} AND node <> $2 AND {NODE_IS_GONE}"
-                        );
-                        let found = session.query(&sql, &[&now.0, &node, &NODE_LOCKS]).await?;
-                        found.iter().map(|row| Ok(row.try_get(0)?)).collect::<Answer<Vec<i32>>>()
-                    })
-                })
-                .await?;
-            let before = std::mem::replace(
-                &mut *self.absent.lock().unwrap_or_else(PoisonError::into_inner),
-                absent.iter().copied().collect(),
-            );
-            let gone: Vec<i32> = absent.into_iter().filter(|node| before.contains(node)).collect();
-            if gone.is_empty() {
-                return Ok(0);
-            }
-            self.write("take over jobs of servers that are gone", move |session| {
-                let gone = gone.clone();
-                Box::pin(async move {
-                    let sql =
-                        format!("UPDATE jobs SET due_at = $1 WHERE {BEGUN} AND node = ANY($2) AND {NODE_IS_GONE}");
-                    session.execute(&sql, &[&now.0, &gone, &NODE_LOCKS]).await
-                })
-            })
-            .await
-        })
+    fn take_over(&self, now: TimestampMs, under_way: Vec<JobLease>) -> Pending<'_, u64> {
+        Box::pin(async move { Ok(self.take_over_others(now).await? + self.take_up_own(now, &under_way).await?) })
     }
 
     fn forget(&self, now: TimestampMs) -> Pending<'_, u64> {
         let sql = "DELETE FROM jobs WHERE sequence IN (SELECT sequence FROM jobs
                    WHERE expires_at IS NOT NULL AND expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
         self.purge("forget jobs", now, sql, PURGE_ROWS)
+    }
+}
+
+impl PostgresStore {
+    /// Makes jobs of servers due that are gone.
+    async fn take_over_others(&self, now: TimestampMs) -> Result<u64> {
+        let node = self.node();
+        let absent: Vec<i32> = self
+            .read("see whose jobs wait", move |session| {
+                Box::pin(async move {
+                    let sql =
+                        format!("SELECT DISTINCT jobs.node FROM jobs WHERE {BEGUN} AND node <> $2 AND {NODE_IS_GONE}");
+                    let found = session.query(&sql, &[&now.0, &node, &NODE_LOCKS]).await?;
+                    found.iter().map(|row| Ok(row.try_get(0)?)).collect::<Answer<Vec<i32>>>()
+                })
+            })
+            .await?;
+        let before = std::mem::replace(
+            &mut *self.absent.lock().unwrap_or_else(PoisonError::into_inner),
+            absent.iter().copied().collect(),
+        );
+        let gone: Vec<i32> = absent.into_iter().filter(|node| before.contains(node)).collect();
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        self.write("take over jobs of servers that are gone", move |session| {
+            let gone = gone.clone();
+            Box::pin(async move {
+                let sql = format!("UPDATE jobs SET due_at = $1 WHERE {BEGUN} AND node = ANY($2) AND {NODE_IS_GONE}");
+                session.execute(&sql, &[&now.0, &gone, &NODE_LOCKS]).await
+            })
+        })
+        .await
+    }
+
+    /// Makes jobs due that this server has claimed though none of its workers is at them, as in a database that was put back to
+    /// a moment at which one was.
+    async fn take_up_own(&self, now: TimestampMs, under_way: &[JobLease]) -> Result<u64> {
+        let node = self.node();
+        let claimed: Vec<JobLease> = self
+            .read("see which jobs are claimed", move |session| {
+                Box::pin(async move {
+                    let sql = format!("SELECT id, due_at FROM jobs WHERE {BEGUN} AND node = $2");
+                    let found = session.query(&sql, &[&now.0, &node]).await?;
+                    let lease =
+                        |row: &Row| Ok(JobLease { job: job_id(row.try_get(0)?)?, until: TimestampMs(row.try_get(1)?) });
+                    found.iter().map(lease).collect::<Answer<Vec<_>>>()
+                })
+            })
+            .await?;
+        let astray: Vec<JobLease> = claimed.into_iter().filter(|lease| !under_way.contains(lease)).collect();
+        let before =
+            std::mem::replace(&mut *self.astray.lock().unwrap_or_else(PoisonError::into_inner), astray.clone());
+        let (ids, ends): (Vec<i64>, Vec<i64>) = astray
+            .iter()
+            .filter(|lease| before.contains(lease))
+            .map(|lease| (number(lease.job.get()), lease.until.0))
+            .unzip();
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        self.write("take up jobs that nobody is at", move |session| {
+            let (ids, ends) = (ids.clone(), ends.clone());
+            Box::pin(async move {
+                let sql = format!(
+                    "UPDATE jobs SET due_at = $1 FROM unnest($3::int8[], $4::int8[]) AS claim (job, until)
+                     WHERE {BEGUN} AND node = $2 AND id = claim.job AND due_at = claim.until"
+                );
+                session.execute(&sql, &[&now.0, &node, &ids, &ends]).await
+            })
+        })
+        .await
     }
 }

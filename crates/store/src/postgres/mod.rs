@@ -59,8 +59,8 @@ use likeness_domain::ports::{
 use likeness_domain::ports::{OutsideHealth, OutsideTrouble};
 use likeness_domain::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch,
-    FaceSetSummary, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Revision,
-    Template, TenantId, Thumbnail, TimestampMs,
+    FaceSetSummary, JobLease, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch,
+    Revision, Template, TenantId, Thumbnail, TimestampMs,
 };
 use likeness_domain::{Error, Kind, Result};
 use tokio::runtime::Runtime;
@@ -291,6 +291,8 @@ pub struct PostgresStore {
     probed_at: Mutex<Option<Instant>>,
     /// Servers with jobs under way that were not seen when that was looked at last.
     absent: Mutex<BTreeSet<i32>>,
+    /// Claims of this server that none of its workers was at when that was looked for last.
+    astray: Mutex<Vec<JobLease>>,
 }
 
 impl PostgresStore {
@@ -378,9 +380,13 @@ impl PostgresStore {
         let doing = format!("open the store in `{}`", address.shown);
         let opened = runtime.spawn(start(address, index, settings, clock, is_following, beside));
         match wait_for(opened) {
-            Ok(Ok(shared)) => {
-                Ok(Self { shared, runtime: Some(runtime), probed_at: Mutex::new(None), absent: Mutex::default() })
-            }
+            Ok(Ok(shared)) => Ok(Self {
+                shared,
+                runtime: Some(runtime),
+                probed_at: Mutex::new(None),
+                absent: Mutex::default(),
+                astray: Mutex::default(),
+            }),
             Ok(Err(failure)) => {
                 runtime.shutdown_background();
                 let (is_away, cure) = (failure.is_disconnection(), failure.cure());

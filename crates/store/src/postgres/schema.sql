@@ -181,7 +181,8 @@ ALTER TABLE held_faces ALTER COLUMN vector SET STORAGE EXTERNAL;
 CREATE INDEX held_faces_by_age ON held_faces (tenant, sequence);
 CREATE INDEX held_faces_by_expiry ON held_faces (expires_at);
 
--- Work that outlives its request. `expires_at` is NULL until it is done. `node`: which server's lease it is.
+-- Work that outlives its request. `expires_at` is NULL until it is done. `node`: which server's claim it is,
+-- NULL while it is nobody's.
 CREATE TABLE jobs (
     sequence int8 PRIMARY KEY DEFAULT nextval('places'), -- order of acceptance
     id int8 NOT NULL UNIQUE,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use likeness_domain::Kind;
 use likeness_domain::ports::{
-    CredentialStore, FaceScope, FaceSelector, GallerySearch, GalleryStore, JobStore, NewJob, VectorIndex,
+    CredentialStore, FaceScope, FaceSelector, GallerySearch, GalleryStore, JobOutcome, JobStore, NewJob, VectorIndex,
 };
 use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceId, FaceOwner, FaceSet, FaceSetId, JobId, JobLease, Secret, Similarity, Tenant,
@@ -279,7 +279,8 @@ pub(super) async fn leases_end_with(a: Node, b: &Node, server: &Server, database
     until(server, &n_alive, "2");
     let claimed = a.store.claim("scan", TimestampMs(1), TimestampMs(1_000_000), None).await.unwrap().unwrap();
     assert_eq!(b.store.void_leases(TimestampMs(2)).await.unwrap(), 0, "A is alive");
-    let take_over = async || b.store.take_over(TimestampMs(2)).await.unwrap();
+    let at_work = async |under_way| b.store.take_over(TimestampMs(2), under_way).await.unwrap();
+    let take_over = async || at_work(vec![]).await;
     assert_eq!((take_over().await, take_over().await), (0, 0), "A is alive");
     drop(a);
     until(server, &n_alive, "1");
@@ -287,7 +288,16 @@ pub(super) async fn leases_end_with(a: Node, b: &Node, server: &Server, database
     assert_eq!((take_over().await, take_over().await, take_over().await), (0, 1, 0), "A is gone");
     let again = b.store.claim("scan", TimestampMs(2), TimestampMs(1_000_000), None).await.unwrap().unwrap();
     assert_eq!((again.id, again.n_attempts), (claimed.id, 2));
-    assert_eq!((take_over().await, take_over().await), (0, 0), "B is at it");
+    let own = || vec![again.lease()];
+    assert_eq!((at_work(own()).await, at_work(own()).await), (0, 0), "B is at it");
+    // As after a promotion without the last commits: the database has a claim that has ended here.
+    assert_eq!((take_over().await, at_work(own()).await, take_over().await), (0, 0, 0), "it may be on its way");
+    assert_eq!((take_over().await, take_over().await), (1, 0), "nobody is at it");
+    let third = b.store.claim("scan", TimestampMs(2), TimestampMs(1_000_000), None).await.unwrap().unwrap();
+    let later = JobOutcome::Again { due_at: TimestampMs(500) };
+    assert!(b.store.settle(third.lease(), later, vec![]).await.unwrap());
+    assert_eq!((take_over().await, take_over().await), (0, 0), "it is to wait");
+    b.store.claim("scan", TimestampMs(500), TimestampMs(1_000_000), None).await.unwrap().unwrap();
     assert_eq!(b.store.void_leases(TimestampMs(2)).await.unwrap(), 1, "B has been started anew");
 }
 
