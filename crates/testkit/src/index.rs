@@ -51,7 +51,10 @@ impl BruteForceIndex {
             let similarity = row.template.similarity(&question.probe);
             let similarity = similarity.expect("a probe is of the pack of the gallery it is looked for in");
             if similarity >= question.similarity_min {
-                found.push((row.sequence, Hit { face: row.face, person: row.person, similarity }));
+                found.push((
+                    row.sequence,
+                    Hit { face: row.face, person: row.person, similarity, sequence: row.sequence },
+                ));
             }
         }
         found.sort_by(|(a_sequence, a), (b_sequence, b)| {

@@ -438,7 +438,9 @@ fn best_of(mut answers: Vec<Vec<Hit>>) -> Vec<Hit> {
         return answers.pop().unwrap_or_default();
     }
     let mut hits: Vec<Hit> = answers.into_iter().flatten().collect();
-    hits.sort_by(|a, b| b.similarity.get().total_cmp(&a.similarity.get()).then(a.face.cmp(&b.face)));
+    // As the index does: of equals the one enrolled first.
+    let place = |hit: &Hit| (hit.sequence, hit.face);
+    hits.sort_by(|a, b| b.similarity.get().total_cmp(&a.similarity.get()).then_with(|| place(a).cmp(&place(b))));
     let mut seen = HashSet::new();
     hits.retain(|hit| seen.insert(hit.face));
     hits

@@ -82,6 +82,8 @@ pub struct Hit {
     pub person: Option<PersonId>,
     /// How similar to the probe.
     pub similarity: Similarity,
+    /// Its place in the order of enrolment: of hits that are equally similar the earliest comes first.
+    pub sequence: u64,
 }
 
 /// What an index found of an earlier process.

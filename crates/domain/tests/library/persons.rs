@@ -182,6 +182,21 @@ fn a_person_is_looked_for_by_each_of_its_faces_and_its_own_are_left_out() {
     assert_eq!(once.candidates.len(), 3, "bert once: {once:?}");
 }
 
+/// Issue 14: the order of equals was that of their ids, which are drawn by chance.
+#[test]
+fn of_equals_that_a_person_finds_the_one_enrolled_first_comes_first() {
+    let fixture = Fixture::new();
+    fixture.person("anna", &["gate"]).unwrap();
+    fixture.add_to("anna", &[&scene("anna"), &scene("anna")]).unwrap();
+    let twin = |_| fixture.add(AddFaces { face_set: name("gate"), ..add(&scene("anna")) }).unwrap().faces[0].id;
+    let twins: Vec<_> = (0..8).map(twin).collect();
+    for top_k in [8, 3, 1] {
+        let answer = fixture.search(Search { top_k, ..for_person("anna") }).unwrap();
+        let found: Vec<_> = answer.candidates.iter().map(|candidate| candidate.face.id).collect();
+        assert_eq!(found, twins[..top_k]);
+    }
+}
+
 #[test]
 fn each_face_of_a_person_is_held_to_its_share_of_the_rate() {
     let (fixture, _) = gate();

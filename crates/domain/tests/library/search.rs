@@ -182,7 +182,7 @@ fn a_hit_the_store_no_longer_has_is_dropped_and_does_not_shorten_the_answer() {
     let fixture = lookalikes();
     for ghost in 1..4 {
         let face = FaceId::new(ghost).unwrap();
-        fixture.index.haunt(Hit { face, person: None, similarity: Similarity::MAX });
+        fixture.index.haunt(Hit { face, person: None, similarity: Similarity::MAX, sequence: 0 });
     }
     assert_eq!(fixture.found(Search { top_k: 2, ..search("anna") }), ["anna", "anna~0.9"]);
     assert_eq!(fixture.found(search("anna")).len(), 4);

@@ -131,7 +131,12 @@ impl Best {
 
     /// What was kept, best first.
     pub(crate) fn into_hits(self) -> Vec<Hit> {
-        let hit = |row: Ranked| Hit { face: row.face, person: row.person, similarity: row.similarity };
+        let hit = |row: Ranked| Hit {
+            face: row.face,
+            person: row.person,
+            similarity: row.similarity,
+            sequence: row.sequence,
+        };
         self.ranked.into_iter().map(hit).collect()
     }
 }

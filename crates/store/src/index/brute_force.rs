@@ -49,7 +49,7 @@ impl BruteForceIndex {
             .into_iter()
             .filter(|(_, row)| !question.one_per_person || row.person.is_none_or(|person| persons.insert(person)))
             .take(question.top_k)
-            .map(|(similarity, row)| Hit { face: row.face, person: row.person, similarity })
+            .map(|(similarity, row)| Hit { face: row.face, person: row.person, similarity, sequence: row.sequence })
             .collect()
     }
 }

@@ -218,7 +218,7 @@ fn putting_again_replaces_the_row(index: &dyn VectorIndex) {
     check_faces(index, question(1, &[1.0, 0.0]), &[2, 1]);
     let filter = Some(Arc::new(Filter::Subject("anna".into())));
     let found = hits(index, GallerySearch { filter, ..question(1, &[0.0, 1.0]) });
-    assert_eq!(found, [Hit { face: face(1), person: Some(person(5)), similarity: Similarity::MAX }]);
+    assert_eq!(found, [Hit { face: face(1), person: Some(person(5)), similarity: Similarity::MAX, sequence: 1 }]);
 }
 
 fn a_removed_face_is_gone(index: &dyn VectorIndex) {

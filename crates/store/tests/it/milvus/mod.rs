@@ -253,7 +253,12 @@ fn exactly(rows: &[GalleryEntry], question: &GallerySearch) -> Vec<Hit> {
     let mut found: Vec<(Similarity, &GalleryEntry)> =
         rows.iter().filter(passes).filter_map(|row| Some((row.template.similarity(&question.probe)?, row))).collect();
     found.sort_by(|(a, a_row), (b, b_row)| b.get().total_cmp(&a.get()).then(a_row.sequence.cmp(&b_row.sequence)));
-    let hit = |(similarity, row): (Similarity, &GalleryEntry)| Hit { face: row.face, person: row.person, similarity };
+    let hit = |(similarity, row): (Similarity, &GalleryEntry)| Hit {
+        face: row.face,
+        person: row.person,
+        similarity,
+        sequence: row.sequence,
+    };
     found.into_iter().take(question.top_k).map(hit).collect()
 }
 
