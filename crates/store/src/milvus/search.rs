@@ -132,9 +132,11 @@ impl Shared {
                             false => Err(fault),
                         }
                     };
-                    match loaded.await {
-                        Ok(()) => ask().await,
-                        Err(fault) => Err(fault),
+                    // Milvus goes on loading; whoever searches need not wait until it has.
+                    match tokio::time::timeout(self.settings.deadline, loaded).await {
+                        Ok(Ok(())) => ask().await,
+                        Ok(Err(fault)) => Err(fault),
+                        Err(_) => return Err(refused("Milvus is loading the face set")),
                     }
                 }
                 found => found,
