@@ -376,7 +376,7 @@ impl Drop for Connected {
 }
 
 /// Whose a row is, as far as that can be read.
-async fn owner_of(session: &Session, kind: &Kind, key: &[Cell]) -> Option<Owner> {
+pub(super) async fn owner_of(session: &Session, kind: &Kind, key: &[Cell]) -> Option<Owner> {
     let row = session.one(kind.owner_sql()?, &[key.first()? as _]).await.ok()?;
     let text = |idx| row.try_get::<_, Option<String>>(idx).ok().flatten();
     Some(Owner { tenant: text(0), face_set: text(1), person: text(2), face: row.try_get(3).ok().flatten() })

@@ -10,8 +10,9 @@ use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, PERSON_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use super::schema::SCHEMA_VERSION;
 use super::session::Session;
-use super::{Shared, commits, deletes, respell, thumbnails, transient};
+use super::{Shared, commits, deletes, migration, respell, thumbnails, transient};
 use crate::embedded::codec;
+use crate::migration::kinds::{Cell, KINDS};
 
 /// Most problems that are listed: the first ones are what a person can use.
 const PROBLEMS_MAX: usize = 100;
@@ -199,10 +200,19 @@ async fn look_at_everything(shared: &Shared, session: &Session, report: &mut Sto
         let progress = ReportProgress { stage: "faces and templates", n_done, n_all: report.n_faces };
         shared.watch_report(Some(progress));
         for row in &found {
-            damaged(problems, rows::face_row(row, TenantId::from_bits(0)).map(drop))?;
-            if let Some(pack) = row.try_get::<_, Option<&str>>(rows::VECTOR_COLUMN + 3)? {
-                let pack = codec::pack_of(pack)?;
-                damaged(problems, rows::template(row, rows::VECTOR_COLUMN, &pack).map(drop))?;
+            let face = rows::face_row(row, TenantId::from_bits(0)).map(drop);
+            let template = match row.try_get::<_, Option<&str>>(rows::VECTOR_COLUMN + 3)? {
+                Some(pack) => rows::template(row, rows::VECTOR_COLUMN, &codec::pack_of(pack)?).map(drop),
+                None => Ok(()),
+            };
+            for (table, read) in [("faces", face), ("templates", template)] {
+                let named = match read {
+                    Err(Failure::Damaged(what)) => {
+                        Err(Failure::Damaged(named(session, table, row.try_get(0)?).await.unwrap_or(what)))
+                    }
+                    read => read,
+                };
+                damaged(problems, named)?;
             }
         }
     }
@@ -215,6 +225,14 @@ async fn look_at_everything(shared: &Shared, session: &Session, report: &mut Sto
     report.checked.push("names that look alike (they are no problem)".into());
     compare_index(shared, session, report).await?;
     Ok(())
+}
+
+/// A damaged row of a face as its owner knows it.
+async fn named(session: &Session, table: &str, sequence: i64) -> Option<String> {
+    let kind = KINDS.iter().find(|kind| kind.table == table)?;
+    let key = [Cell::Whole(sequence)];
+    let owner = migration::owner_of(session, kind, &key).await?;
+    Some(kind.damaged_row(&key, Some(owner)))
 }
 
 /// Compares the index with the galleries, if it is at the state that the session sees: with writes going on it is not, and

@@ -716,6 +716,9 @@ fn a_library_can_be_moved_once_its_damaged_face_is_deleted() {
     let sequence = "(SELECT sequence FROM faces WHERE id = 900002)";
     server.sql(&name, &format!("UPDATE templates SET checksum = checksum + 1 WHERE face = {sequence}"));
     ends_with(&database(server, &name), &last, "a row of `templates` (face 900002, ");
+    let report = block_on(in_database(server, &name).unwrap().gallery.report(true)).unwrap();
+    let named = "a row of `templates` (face 900002, face set `furnished`, tenant `";
+    assert!(report.problems.iter().any(|problem| problem.contains(named)), "{report:?}");
     block_on(async { delete(&in_database(server, &name).unwrap(), 900_002).await });
     moved(&database(server, &name), &last, Task::Finish).unwrap();
 }
