@@ -279,6 +279,10 @@ impl FlatIndex {
                 })
             })?;
             if !is_whole {
+                tracing::warn!(
+                    dimensions = file.format().1,
+                    "the rows of the index on disk are not used: one of them is not what was written"
+                );
                 return Ok(None);
             }
             let found = read_back.found.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -252,13 +252,15 @@ impl RowFiles {
         key
     }
 
-    /// Names of the files that are there, and for how many dimensions they are.
+    /// Names of the files that are there, and for how many dimensions they are. What is no regular file is none: opening a
+    /// pipe waits for whoever is at its other end.
     fn found(&self) -> io::Result<Vec<(PathBuf, usize)>> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let entry = entry?;
             let name = entry.file_name();
             let dimensions = name.to_str().and_then(|name| name.strip_prefix(ROWS_FILE)).and_then(|n| n.parse().ok());
+            let dimensions = dimensions.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file()));
             found.extend(dimensions.map(|dimensions| (entry.path(), dimensions)));
         }
         found.sort_unstable();
@@ -273,6 +275,7 @@ impl RowFiles {
         for (path, dimensions) in self.found()? {
             let Some((file, revision)) = RowFile::reopen(&path, library, dimensions)? else { return Ok(None) };
             if reached.is_some_and(|reached| reached != revision) {
+                not_used(&path, "it is of another revision than the one of other dimensions");
                 return Ok(None);
             }
             reached = Some(revision);
@@ -394,6 +397,11 @@ struct Slots {
     n_states: u64,
 }
 
+/// Says why the index is filled from the store though there is a file.
+fn not_used(path: &Path, why: &str) {
+    tracing::warn!("the rows of the index in `{}` are not used: {why}", path.display());
+}
+
 impl RowFile {
     fn new(file: File, key: u64, dimensions: usize) -> Self {
         Self {
@@ -431,10 +439,16 @@ impl RowFile {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let mut bytes = [0; HEAD_BYTES + 2 * STATE_BYTES];
         match file.read_exact_at(&mut bytes, 0) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                not_used(path, "it is cut short");
+                return Ok(None);
+            }
             read => read?,
         }
-        let Some((head, state)) = parse(&bytes) else { return Ok(None) };
+        let Some((head, state)) = parse(&bytes) else {
+            not_used(path, "its head is not what was written");
+            return Ok(None);
+        };
         let is_same = head.library == library && head.dimensions == dimensions;
         let may_be_trusted = match state.trust {
             Trust::None => false,
@@ -442,6 +456,13 @@ impl RowFile {
             Trust::Closed => true,
         };
         if !is_same || !may_be_trusted {
+            not_used(
+                path,
+                match is_same {
+                    true => "it was not closed in order before the system went down, or was not complete",
+                    false => "it is another library's",
+                },
+            );
             return Ok(None);
         }
         let file = Self::new(file, head.key, dimensions);

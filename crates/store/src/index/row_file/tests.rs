@@ -122,3 +122,17 @@ fn states_are_written_in_turn_and_the_last_whole_one_counts() {
     fuzz_rows_file(&bytes[100..]);
     fuzz_rows_file(&[]);
 }
+
+/// Issue 14: a start waited for ever for whoever would write into the pipe.
+#[test]
+fn what_is_no_regular_file_is_not_opened() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join(format!("{ROWS_FILE}20"));
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    std::fs::create_dir(scratch.path().join(format!("{ROWS_FILE}30"))).unwrap();
+    let files = RowFiles::new(scratch.path(), 1);
+    assert_eq!(files.reopen([1; 16]).unwrap(), None);
+    assert!(files.of(20).is_none() && files.of(30).is_none(), "vectors stay in memory");
+    files.filled(Revision(1));
+    assert!(path.exists());
+}
