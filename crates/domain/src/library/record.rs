@@ -97,9 +97,9 @@ impl Library {
         self.ports.index.revision().map(RecordPlace::from)
     }
 
-    /// How many faces the tenant's requests of that id have enrolled in the set after a place in the record, and how far that goes. `None`
-    /// where that is not known: commits from there on are not kept any more, are of another history, or are too many. For
-    /// whoever takes up, or tells of, work that somebody else has begun.
+    /// How many faces the tenant's requests of that id have enrolled in the set after a place in the record, and how far that
+    /// goes. `None` where that is not known: commits from there on are not kept any more, are of another history, or are too
+    /// many. For whoever takes up, or tells of, work that somebody else has begun.
     pub async fn faces_enrolled_by(
         &self,
         caller: &Caller,

@@ -334,10 +334,10 @@ impl PostgresStore {
                 })
             })
             .await?;
-        let astray: Vec<JobLease> = claimed.into_iter().filter(|lease| !under_way.contains(lease)).collect();
+        let orphaned: Vec<JobLease> = claimed.into_iter().filter(|lease| !under_way.contains(lease)).collect();
         let before =
-            std::mem::replace(&mut *self.astray.lock().unwrap_or_else(PoisonError::into_inner), astray.clone());
-        let (ids, ends): (Vec<i64>, Vec<i64>) = astray
+            std::mem::replace(&mut *self.orphaned.lock().unwrap_or_else(PoisonError::into_inner), orphaned.clone());
+        let (ids, ends): (Vec<i64>, Vec<i64>) = orphaned
             .iter()
             .filter(|lease| before.contains(lease))
             .map(|lease| (number(lease.job.get()), lease.until.0))

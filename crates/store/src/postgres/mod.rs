@@ -292,7 +292,7 @@ pub struct PostgresStore {
     /// Servers with jobs under way that were not seen when that was looked at last.
     absent: Mutex<BTreeSet<i32>>,
     /// Claims of this server that none of its workers was at when that was looked for last.
-    astray: Mutex<Vec<JobLease>>,
+    orphaned: Mutex<Vec<JobLease>>,
 }
 
 impl PostgresStore {
@@ -385,7 +385,7 @@ impl PostgresStore {
                 runtime: Some(runtime),
                 probed_at: Mutex::new(None),
                 absent: Mutex::default(),
-                astray: Mutex::default(),
+                orphaned: Mutex::default(),
             }),
             Ok(Err(failure)) => {
                 runtime.shutdown_background();

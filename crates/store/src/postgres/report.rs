@@ -208,7 +208,7 @@ async fn look_at_everything(shared: &Shared, session: &Session, report: &mut Sto
             for (table, read) in [("faces", face), ("templates", template)] {
                 let named = match read {
                     Err(Failure::Damaged(what)) => {
-                        Err(Failure::Damaged(named(session, table, row.try_get(0)?).await.unwrap_or(what)))
+                        Err(Failure::Damaged(damaged_row(session, table, row.try_get(0)?).await.unwrap_or(what)))
                     }
                     read => read,
                 };
@@ -228,7 +228,7 @@ async fn look_at_everything(shared: &Shared, session: &Session, report: &mut Sto
 }
 
 /// A damaged row of a face as its owner knows it.
-async fn named(session: &Session, table: &str, sequence: i64) -> Option<String> {
+async fn damaged_row(session: &Session, table: &str, sequence: i64) -> Option<String> {
     let kind = KINDS.iter().find(|kind| kind.table == table)?;
     let key = [Cell::Whole(sequence)];
     let owner = migration::owner_of(session, kind, &key).await?;
