@@ -170,6 +170,19 @@ impl Kind {
     }
 }
 
+/// Of work that is tried again and again: its failure is told when it begins to fail, not with every try.
+#[derive(Debug, Default)]
+pub struct Repeated(Option<Kind>);
+
+impl Repeated {
+    /// The failure of a try, if it is to be told: the one before did not fail in the same way. `None` is a try that worked.
+    pub fn news<'a>(&mut self, failure: Option<&'a Error>) -> Option<&'a Error> {
+        let kind = failure.map(Error::kind);
+        let before = std::mem::replace(&mut self.0, kind);
+        failure.filter(|_| before != kind)
+    }
+}
+
 /// An error: its kind, a message fit for the caller, perhaps a hint at the cure, and (for the log only) the source below
 /// it.
 ///

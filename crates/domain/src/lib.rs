@@ -16,4 +16,4 @@ pub mod score;
 pub mod settings;
 pub mod types;
 
-pub use error::{Error, Kind, Result};
+pub use error::{Error, Kind, Repeated, Result};

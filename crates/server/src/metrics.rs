@@ -14,6 +14,7 @@ use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header;
+use likeness_domain::Repeated;
 use likeness_domain::library::Library;
 use likeness_domain::ports::{Clock, GalleryStore, OutsideHealth, StoreHealth, StoreReport, VectorIndex};
 use likeness_domain::types::TimestampMs;
@@ -21,7 +22,6 @@ use likeness_wire::http::budget::BodyBudget;
 use likeness_wire::http::trace::Observed;
 use likeness_wire::native::{dto, time_text};
 
-use crate::outcome::Repeated;
 use crate::system::SystemClock;
 
 /// Upper ends of the buckets of a request's duration, in seconds. A search takes milliseconds, an enrolment tenths of a
@@ -311,7 +311,7 @@ impl Metrics {
             return Some(counts.clone());
         }
         let counted = store.report(false).await;
-        if let Some(error) = repeated.news(&counted) {
+        if let Some(error) = repeated.news(counted.as_ref().err()) {
             tracing::warn!(%error, "the store cannot be counted for metrics");
         }
         let counts = counted.ok()?;

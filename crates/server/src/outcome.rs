@@ -45,35 +45,9 @@ pub(crate) fn message(error: &Error) -> String {
     words
 }
 
-/// Of work that is tried again and again: its failure is told when it begins to fail, not with every try.
-#[derive(Debug, Default)]
-pub(crate) struct Repeated(Option<Kind>);
-
-impl Repeated {
-    /// The error of a try if it is to be told: the one before did not fail in the same way.
-    pub(crate) fn news<'a, T>(&mut self, tried: &'a Result<T, Error>) -> Option<&'a Error> {
-        let error = tried.as_ref().err();
-        let kind = error.map(Error::kind);
-        let before = std::mem::replace(&mut self.0, kind);
-        error.filter(|_| before != kind)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Issue 17: several lines a minute said that the database is away.
-    #[test]
-    fn work_that_is_tried_again_is_told_of_when_it_begins_to_fail() {
-        let mut repeated = Repeated::default();
-        let busy = || Err::<(), _>(Error::new(Kind::Overloaded, "busy"));
-        let full = || Err(Error::new(Kind::StorageFull, "full"));
-        let tries = [Ok(()), busy(), busy(), full(), full(), busy(), Ok(()), busy(), Ok(())];
-        let told: Vec<_> = tries.iter().map(|tried| repeated.news(tried).map(Error::message)).collect();
-        let [busy, full] = ["busy", "full"].map(Some);
-        assert_eq!(told, [None, busy, None, full, None, busy, None, busy, None]);
-    }
 
     /// Issue 17: of an error of the database only "db error" was left.
     #[test]

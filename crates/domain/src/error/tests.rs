@@ -51,3 +51,14 @@ fn long_texts_are_cut_between_characters() {
     assert_eq!(shortened(&"ü".repeat(64)), "ü".repeat(64));
     assert_eq!(shortened(&"ü".repeat(65)), "ü".repeat(64));
 }
+
+/// Issue 17: several lines a minute said that the database is away.
+#[test]
+fn work_that_is_tried_again_is_told_of_when_it_begins_to_fail() {
+    let mut repeated = Repeated::default();
+    let (busy, full) = (Error::new(Kind::Overloaded, "busy"), Error::new(Kind::StorageFull, "full"));
+    let tries = [None, Some(&busy), Some(&busy), Some(&full), Some(&full), Some(&busy), None, Some(&busy), None];
+    let told = tries.map(|failure| repeated.news(failure).map(Error::message));
+    let [busy, full] = ["busy", "full"].map(Some);
+    assert_eq!(told, [None, busy, None, full, None, busy, None, busy, None]);
+}

@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use crate::ports::{Cancel, Clock, Job, JobOutcome, JobPage, JobStore, NewJob, Pending, Timer, UploadStore};
 use crate::types::{JobId, JobLease, TenantId, TimestampMs};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Repeated, Result};
 
 /// Longest rest of a worker. The notify wakes it at once for work that this process accepted; this is for work accepted
 /// by others, for a clock that was set, and for a store that failed.
@@ -89,8 +89,8 @@ pub struct Jobs {
     /// Whose job of each kind was begun last.
     served: Mutex<HashMap<&'static str, TenantId>>,
     under_way: Mutex<UnderWay>,
-    /// What the store fails with, as it was told last; `None` while it works.
-    trouble: Mutex<Option<Kind>>,
+    /// Failures of the store.
+    trouble: Mutex<Repeated>,
     /// Rings when something leaves `under_way`.
     ended: Notify,
 }
@@ -213,7 +213,7 @@ impl Jobs {
         // Until it is settled, so that whoever cancels the job can wait for that.
         let mut claimed = Claimed::begin(self);
         let found = self.store.claim(kind, now, lease_until, served).await?;
-        *self.trouble() = None;
+        self.trouble().news(None);
         claimed.answered(found.as_ref().map(Job::lease));
         let Some(job) = found else { return Ok(false) };
         self.served().insert(kind, job.tenant);
@@ -262,13 +262,13 @@ impl Jobs {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn trouble(&self) -> MutexGuard<'_, Option<Kind>> {
+    fn trouble(&self) -> MutexGuard<'_, Repeated> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells that the store fails, unless that was told since it worked last.
     fn store_failed(&self, error: &Error, tell: impl FnOnce(&Error)) {
-        let is_news = self.trouble().replace(error.kind()) != Some(error.kind());
+        let is_news = self.trouble().news(Some(error)).is_some();
         if is_news {
             tell(error);
         }

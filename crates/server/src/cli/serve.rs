@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 use axum::Router;
 use axum::routing::get;
 use clap::Args;
-use likeness_domain::Error;
 use likeness_domain::access::Access;
 use likeness_domain::ports::{Clock, GalleryStore, JobStore, ScrubStep};
+use likeness_domain::{Error, Repeated};
 use likeness_wire::http::budget::BodyBudget;
 use likeness_wire::http::json;
 use likeness_wire::{Readiness, ReadyCheck, Services, native};
@@ -33,7 +33,7 @@ use crate::guard;
 use crate::index_check::with_index_check;
 use crate::listener::{self, LargeRequests, Service, Socket};
 use crate::metrics::{Metrics, Sources, with_metrics};
-use crate::outcome::{Outcome, Repeated, Verdict, failed};
+use crate::outcome::{Outcome, Verdict, failed};
 use crate::running::{self, Running};
 use crate::system::{SystemClock, SystemIds};
 use crate::telemetry;
@@ -399,17 +399,17 @@ async fn purge_expired(opened: &Opened, mut stopping: watch::Receiver<bool>) {
         // A panic in there is in the log already, through the hook.
         let purged = tokio::task::spawn_blocking(move || archives.purge_expired_archives(SystemClock.now())).await;
         if let Ok(purged) = purged
-            && let Some(error) = in_files.news(&purged)
+            && let Some(error) = in_files.news(purged.as_ref().err())
         {
             tracing::warn!(%error, "archives whose time is over are still stored");
         }
         let erased = native::erase_archives_of_deleted_sets(&opened.library, &*opened.jobs, &opened.archives).await;
-        if let Some(error) = of_sets.news(&erased) {
+        if let Some(error) = of_sets.news(erased.as_ref().err()) {
             tracing::warn!(%error, "archives of face sets that were deleted are stored until their time is over");
         }
         let records = opened.records.purge_expired_records(SystemClock.now()).await;
         let faces = opened.store.purge_expired_faces(SystemClock.now()).await;
-        if let Some(error) = in_store.news(&records.and(faces)) {
+        if let Some(error) = in_store.news(records.and(faces).as_ref().err()) {
             tracing::warn!(%error, "records or held faces whose time is over are still stored");
         }
         if tokio::time::timeout(FORGET_EVERY, stopping.wait_for(|stop| *stop)).await.is_ok() {
@@ -425,7 +425,7 @@ async fn scrub(store: &dyn GalleryStore, settings: Option<Scrub>, mut stopping: 
     let (mut pause, mut repeated) = (SCRUB_DELAY, Repeated::default());
     while tokio::time::timeout(pause, stopping.wait_for(|stop| *stop)).await.is_err() {
         let step = store.scrub(SystemClock.now(), interval, n_rows).await;
-        if let Some(error) = repeated.news(&step) {
+        if let Some(error) = repeated.news(step.as_ref().err()) {
             tracing::warn!(%error, "rows cannot be read again, it is tried until they can");
         }
         pause = match step {
@@ -457,7 +457,7 @@ async fn give_memory_back(budget: &BodyBudget, mut stopping: watch::Receiver<boo
 async fn store_uses(access: &Access, mut stopping: watch::Receiver<bool>) {
     let mut repeated = Repeated::default();
     while tokio::time::timeout(STORE_USES_EVERY, stopping.wait_for(|stop| *stop)).await.is_err() {
-        if let Some(error) = repeated.news(&access.store_uses().await) {
+        if let Some(error) = repeated.news(access.store_uses().await.as_ref().err()) {
             tracing::warn!(%error, "when access keys were used last cannot be stored, it is tried until it can");
         }
     }
