@@ -403,6 +403,15 @@ type ScanBatch =
     fn(&Kernel, &BatchRows<'_>, Range<usize>, &BatchProbes, &[f32], &mut BatchScratch, &mut [Vec<FoundRow>]);
 type ScanTiles = fn(&Tiles<'_>, &TileProbes, &[f32; TILE_PROBES], &mut [Vec<FoundRow>]);
 
+/// With at least so many probes [`Kernel::scan_batch`] is quicker than [`Kernel::scan`] of each, as measured.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchMin {
+    /// Where a scan of one probe has only coarse codes to look at.
+    pub coarse: usize,
+    /// Where it has sketches or fifth bits as well, which a batch does not look at.
+    pub finer: usize,
+}
+
 /// One implementation of the inner loops.
 pub struct Kernel {
     name: &'static str,
@@ -415,6 +424,7 @@ pub struct Kernel {
     has_whole_tiles: bool,
     /// Whether probes are kept for tile registers.
     has_tile_registers: bool,
+    batch_min: BatchMin,
     scan_batch: ScanBatch,
     /// For [`scan_batch_by_tiles`]: unpacks the coarse plane, with whole tiles together with the fine plane of the same
     /// rows, for as many groups as there is room for.
@@ -518,6 +528,11 @@ impl Kernel {
     /// whole bound.
     pub fn has_whole_tiles(&self) -> bool {
         self.has_whole_tiles
+    }
+
+    /// From how many probes on they are scanned for together.
+    pub fn batch_min(&self) -> BatchMin {
+        self.batch_min
     }
 
     /// Probes of the same length side by side, at least one, for [`Kernel::scan_batch`] of this kernel.
@@ -765,7 +780,12 @@ fn scan_batch_by_tiles(
         (kernel.unpack)(&coarse, &rows.fine[lines], &mut scratch.lines);
         scratch.sizes.clear();
         match kernel.has_whole_tiles {
-            true => scratch.sizes.extend(block.clone().map(|row| rows.whole_sizes(row))),
+            true => {
+                let residuals = &rows.residuals[block.clone()];
+                scratch
+                    .sizes
+                    .extend(sizes.iter().zip(residuals).map(|(sizes, residual)| sizes.with_residual(*residual)));
+            }
             false => scratch.sizes.extend_from_slice(coarse.sizes),
         }
         let tiles = Tiles { lines: &scratch.lines, n_lines, sizes: &scratch.sizes, first_row: block.start };

@@ -38,12 +38,10 @@ use super::columns::{Bits, NO_ROWS, Plan, SEGMENT_ROWS, bit, first_rows};
 use super::kernel::{self, BatchProbes, BatchScratch, FoundRow, GROUP_ROWS, Kernel, NarrowedRow};
 use super::quantise::ReadyProbe;
 use super::segment::{Segment, SharedSegment, VectorBuffer, passing};
+use super::sketch::SKETCHED_FROM;
 use candidates::Candidates;
 use second_looks::{Deferred, Unrefined};
 use sketches::Sketches;
-
-/// With at least so many probes to compare with the rows of a segment, unpacking its codes pays.
-const BATCH_MIN: usize = 4;
 
 /// With one row in so many wanted or fewer, the wanted rows are looked at one by one instead of all. Measured with a
 /// million rows of 128 dimensions: 10 % wanted take a third of the time so, 20 % as long, 30 % a quarter longer.
@@ -74,7 +72,9 @@ pub(super) struct Questions {
 impl Questions {
     pub(super) fn new(questions: Vec<Question>) -> Self {
         let probes: Vec<_> = questions.iter().map(|question| &question.probe.codes).collect();
-        let batch = (questions.len() >= BATCH_MIN).then(|| kernel::active().batch(&probes));
+        let kernel = kernel::active();
+        let n_min = kernel.batch_min();
+        let batch = (questions.len() >= n_min.coarse.min(n_min.finer)).then(|| kernel.batch(&probes));
         Self { questions, batch }
     }
 
@@ -132,6 +132,15 @@ impl Wanted {
         self.list.clear();
         self.asked.extend(questions.iter().map(|question| Asked::of(question, segment, &mut self.list)));
     }
+}
+
+/// Sketches are looked at where at least so many segments have them: less is not worth making the tables for a probe, which
+/// takes as long as the scan of ten segments.
+const SKETCHED_MIN: usize = if cfg!(test) { 1 } else { 16 };
+
+/// Whether the segment has sketches that are worth looking at.
+fn is_sketched(segments: &[SharedSegment], segment_idx: usize) -> bool {
+    segments.len() >= SKETCHED_FROM + SKETCHED_MIN && !segments[segment_idx].sketches().is_empty()
 }
 
 /// All rows of a full segment.
@@ -213,7 +222,7 @@ impl<'a> Pass<'a> {
     pub(super) fn scan(&mut self, segments: &[SharedSegment], range: Range<usize>) {
         for segment_idx in range {
             // Most of the time of a search is spent here: nothing else is done for such a segment.
-            let is_sketched = self.is_lone && self.is_begun && !segments[segment_idx].sketches().is_empty();
+            let is_sketched = self.is_lone && self.is_begun && is_sketched(segments, segment_idx);
             if is_sketched && self.scan_sketches(segments, segment_idx, 0, &ALL_ROWS) {
                 continue;
             }
@@ -275,7 +284,11 @@ impl<'a> Pass<'a> {
         self.look_at_coming(segments, segment_idx + 1);
         let Wanted { asked, list } = &wanted;
         let n_dense = asked.iter().filter(|asked| asked.is_dense()).count();
-        let batch = questions.batch.as_ref().filter(|_| n_dense >= BATCH_MIN);
+        let n_min = match segment.n_lines() > 1 || is_sketched(segments, segment_idx) {
+            true => self.kernel.batch_min().finer,
+            false => self.kernel.batch_min().coarse,
+        };
+        let batch = questions.batch.as_ref().filter(|_| n_dense >= n_min);
         let all = if n_dense > 0 { first_rows(segment.n_rows()) } else { NO_ROWS };
         let mut start = 0;
         for end in ends.iter().copied().filter(|end| *end < n_groups).chain([n_groups]) {
@@ -352,7 +365,7 @@ impl<'a> Pass<'a> {
         // A lone question has tried already.
         if is_whole
             && !self.is_lone
-            && !segment.sketches().is_empty()
+            && is_sketched(segments, segment_idx)
             && self.scan_sketches(segments, segment_idx, question_idx, wanted)
         {
             return;

@@ -279,9 +279,15 @@ fn unreadable(error: Arc<io::Error>) -> Error {
 
 /// Answers on the calling thread.
 pub(super) fn answer_here(gallery: &Gallery, search: GallerySearch) -> Answer {
-    let (snapshot, questions) = ready_questions(gallery, &[search]);
+    let hits = answer_together(gallery, &[search])?;
+    Ok(hits.into_iter().next().unwrap_or_default())
+}
+
+/// Answers searches on the calling thread in one pass, each with its own hits.
+pub(super) fn answer_together(gallery: &Gallery, searches: &[GallerySearch]) -> Result<Vec<Vec<Hit>>> {
+    let (snapshot, questions) = ready_questions(gallery, searches);
     let mut pass = Pass::new(&questions);
     pass.scan(&snapshot.segments, 0..snapshot.segments.len());
     let bests = pass.into_bests(&snapshot.segments).map_err(|error| unreadable(Arc::new(error)))?;
-    Ok(bests.into_iter().next().map_or_else(Vec::new, Best::into_hits))
+    Ok(bests.into_iter().map(Best::into_hits).collect())
 }

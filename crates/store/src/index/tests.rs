@@ -13,7 +13,8 @@ use crate::wait::wait_for;
 use super::conformance::ApplyNow;
 use super::conformance::{check_all, hits};
 use super::galleries::Galleries;
-use super::pool::Pool;
+use super::gallery::{Backing, Gallery, RowChange};
+use super::pool::{Pool, answer_together};
 use super::*;
 
 /// Answers on the caller's thread.
@@ -309,24 +310,51 @@ fn best_of(rows: &[GalleryEntry], question: &GallerySearch) -> Vec<(Similarity, 
     best.into_iter().take(question.top_k).map(|(similarity, _, row)| (similarity, row.face)).collect()
 }
 
+/// A picture of a stranger, or one of several pictures of one of a hundred people, so that looks at sketches exclude most
+/// rows and not all.
+fn pictured(face: u64, picture: u64, dimensions: usize) -> GalleryEntry {
+    let (own, other) = (scattered(picture, dimensions), scattered(picture % 100, dimensions));
+    let share = if picture.is_multiple_of(7) { 0.2 + (picture % 5) as f32 * 0.15 } else { 0.0 };
+    let mixed: Vec<f32> =
+        own.unit().iter().zip(other.unit()).map(|(own, other)| own * (1.0 - share) + other * share).collect();
+    GalleryEntry {
+        person: PersonId::new(picture % 300),
+        subject: picture.is_multiple_of(2).then(|| "somebody".into()),
+        ..entry(face, Template::new(pack(), &mixed).unwrap())
+    }
+}
+
+#[test]
+fn joined_searches_of_many_full_segments_equal_full_scans_whatever_their_number() {
+    for dimensions in [160, 128, 33] {
+        let gallery = Gallery::new(set(), pack(), Arc::default(), 1, Backing::default());
+        let rows: Vec<GalleryEntry> = (1..=4500).map(|number| pictured(number, number, dimensions)).collect();
+        gallery.apply(rows.iter().cloned().map(RowChange::Put).collect());
+        // Kernels scan for few one by one and for many together, each from another number on: 2 to 17 pass by all of them.
+        for n_joined in 1..=17_u64 {
+            let questions: Vec<GallerySearch> = (0..n_joined)
+                .map(|ask| GallerySearch {
+                    similarity_min: if ask % 4 == 3 { Similarity::new(0.3) } else { Similarity::MIN },
+                    filter: (ask % 6 == 5).then(|| Arc::new(Filter::HasSubject)),
+                    one_per_person: ask % 5 == 4,
+                    ..question(scattered(ask * 8 + n_joined, dimensions), [10, 1, 100][ask as usize % 3])
+                })
+                .collect();
+            let answers = answer_together(&gallery, &questions).unwrap();
+            for (ask, (question, hits)) in questions.iter().zip(answers).enumerate() {
+                let hits: Vec<(Similarity, FaceId)> = hits.iter().map(|hit| (hit.similarity, hit.face)).collect();
+                assert_eq!(hits, best_of(&rows, question), "{dimensions} dimensions, {ask} of {n_joined}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_search_of_many_full_segments_equals_a_full_scan_while_rows_change() {
-    // Strangers, and of every hundredth face several pictures, so that looks at sketches exclude most rows and not all. With
-    // 160 numbers there are none, and the best so far are read at once.
+    // With 160 numbers there are no sketches, and the best so far are read at once.
     for dimensions in [160, 128, 100, 33] {
         let index = flat_pooled();
-        let template = |number: u64| {
-            let (own, other) = (scattered(number, dimensions), scattered(number % 100, dimensions));
-            let share = if number.is_multiple_of(7) { 0.2 + (number % 5) as f32 * 0.15 } else { 0.0 };
-            let mixed: Vec<f32> =
-                own.unit().iter().zip(other.unit()).map(|(own, other)| own * (1.0 - share) + other * share).collect();
-            Template::new(pack(), &mixed).unwrap()
-        };
-        let row = |face: u64, picture: u64| GalleryEntry {
-            person: PersonId::new(picture % 300),
-            subject: picture.is_multiple_of(2).then(|| "somebody".into()),
-            ..entry(face, template(picture))
-        };
+        let row = |face: u64, picture: u64| pictured(face, picture, dimensions);
         let mut rows: Vec<GalleryEntry> = (1..=7000).map(|number| row(number, number)).collect();
         index.apply_now(Revision(1), vec![opening()]);
         index.apply_now(Revision(2), rows.iter().cloned().map(putting).collect());

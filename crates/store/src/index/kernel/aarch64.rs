@@ -5,10 +5,10 @@ use core::arch::aarch64::*;
 use std::ops::Range;
 
 use super::{
-    BoundTerms, CodeLine, FifthRows, FineRows, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine,
-    RowSizes, Rows, TILE_PROBES, TileProbes, Tiles, bit_sums_by_bit, list_bits, refine_by_row, scan_batch_by_tiles,
-    scan_by_group, scan_list_by_row, scan_tiles_by_group, select_byte, select_code, select_real, select_whole,
-    unpack_coarse_by_word,
+    BatchMin, BoundTerms, CodeLine, FifthRows, FineRows, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes,
+    ProbeLine, RowSizes, Rows, TILE_PROBES, TileProbes, Tiles, bit_sums_by_bit, list_bits, refine_by_row,
+    scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_byte, select_code, select_real,
+    select_whole, unpack_coarse_by_word,
 };
 
 /// The kernels this processor can run, fastest first.
@@ -28,6 +28,7 @@ static NEON: Kernel = Kernel {
     refine: |rows, found, probe, cutoff, near| unsafe { refine((rows, found), (probe, cutoff, near)) },
     has_whole_tiles: false,
     has_tile_registers: false,
+    batch_min: BatchMin { coarse: 4, finer: 4 },
     scan_batch: scan_batch_by_tiles,
     unpack: unpack_coarse_by_word,
     // SAFETY: see above the table.

@@ -31,8 +31,8 @@ use std::sync::OnceLock;
 
 use super::avx512::{self, Bounds};
 use super::{
-    BLOCK_GROUPS, BatchCodes, BatchProbes, BatchRows, BatchScratch, BoundTerms, CodeLine, FloatLine, FoundRow,
-    GROUP_ROWS, Kernel, RowSizes, push_rows,
+    BLOCK_GROUPS, BatchCodes, BatchMin, BatchProbes, BatchRows, BatchScratch, BoundTerms, CodeLine, FloatLine,
+    FoundRow, GROUP_ROWS, Kernel, RowSizes, push_rows,
 };
 
 /// The kernel, if this processor can run it and the system lets this process use tiles.
@@ -46,6 +46,7 @@ pub(super) fn available() -> Option<&'static Kernel> {
 static KERNEL: Kernel = Kernel {
     name: "avx512-amx",
     has_tile_registers: true,
+    batch_min: BatchMin { coarse: 4, finer: 4 },
     // SAFETY: the processor and the system let this process use tiles, see above; `Kernel` has checked the lengths.
     scan_batch: |_, rows, groups, probes, cutoffs, scratch, found| unsafe {
         scan_batch(rows, groups, probes, cutoffs, scratch, found);

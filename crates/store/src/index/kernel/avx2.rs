@@ -4,7 +4,7 @@
 use core::arch::x86_64::*;
 
 use super::{
-    BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, bit_sums_by_bit,
+    BatchMin, BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, bit_sums_by_bit,
     refine_by_row, scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_byte, select_code,
     select_real, select_whole, unpack_coarse_by_word,
 };
@@ -68,6 +68,7 @@ macro_rules! kernel_of_256_bits {
                 refine: |rows, found, probe, cutoff, near| unsafe { refine((rows, found), (probe, cutoff, near)) },
                 has_whole_tiles: false,
                 has_tile_registers: false,
+                batch_min: BatchMin { coarse: 4, finer: 4 },
                 scan_batch: scan_batch_by_tiles,
                 unpack: unpack_coarse_by_word,
                 // SAFETY: see above the table.

@@ -5,8 +5,8 @@ use core::arch::x86_64::*;
 use std::ops::Range;
 
 use super::{
-    BoundTerms, CodeLine, FIFTH_WORDS, FifthRows, FineRows, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes,
-    ProbeLine, RowSizes, Rows, TILE_LINES, TILE_PROBES, TileProbes, Tiles, avx2, group_bits, push_rows,
+    BatchMin, BoundTerms, CodeLine, FIFTH_WORDS, FifthRows, FineRows, FloatLine, FoundRow, GROUP_ROWS, Kernel,
+    ProbeCodes, ProbeLine, RowSizes, Rows, TILE_LINES, TILE_PROBES, TileProbes, Tiles, avx2, group_bits, push_rows,
     scan_batch_by_tiles,
 };
 
@@ -72,6 +72,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     refine: |rows, found, probe, cutoff, near| unsafe { refine(rows, found, probe, cutoff, near) },
     has_whole_tiles: true,
     has_tile_registers: false,
+    batch_min: BatchMin { coarse: 5, finer: 10 },
     scan_batch: scan_batch_by_tiles,
     // SAFETY: see above the table.
     unpack: |rows, fine, tiles| unsafe { unpack(rows, fine, tiles) },

@@ -1,9 +1,9 @@
 //! Plain Rust: what the other kernels are tested against, and the path of every processor without one of its own.
 
 use super::{
-    BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, bit_sums_by_bit, list_bits,
-    refine_by_row, scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_byte, select_code,
-    select_real, select_whole, unpack_whole_by_byte,
+    BatchMin, BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, bit_sums_by_bit,
+    list_bits, refine_by_row, scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_byte,
+    select_code, select_real, select_whole, unpack_whole_by_byte,
 };
 
 pub(super) static KERNEL: Kernel = Kernel {
@@ -16,6 +16,7 @@ pub(super) static KERNEL: Kernel = Kernel {
     refine: |rows, found, probe, cutoff, near| refine_by_row((rows, found), (probe, cutoff, near), code_sum),
     has_whole_tiles: true,
     has_tile_registers: false,
+    batch_min: BatchMin { coarse: 4, finer: 4 },
     scan_batch: scan_batch_by_tiles,
     unpack: unpack_whole_by_byte,
     scan_tiles: |tiles, probes, cutoffs, found| {
