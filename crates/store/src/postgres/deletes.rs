@@ -116,9 +116,9 @@ pub(super) async fn delete(
     Ok(deleted)
 }
 
-/// A delete that is certain could not be waited for.
+/// A delete that is certain could not be waited for: also if it is not known whether the last step was made.
 fn goes_on(failure: Failure) -> Failure {
-    if !failure.is_disconnection() {
+    if !failure.is_disconnection() && !matches!(failure, Failure::InDoubt) {
         return failure;
     }
     let message =
@@ -399,4 +399,20 @@ pub(super) async fn remove(tx: &mut WriteTx, deleted: &[DeletedFace]) -> Answer<
         tx.session.execute(sql, &[&owner, &n_gone]).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_loses_the_database_between_steps_hears_that_the_delete_goes_on() {
+        for lost in [Failure::InDoubt, Failure::NoConnection("gone".into())] {
+            let error = goes_on(lost).into_error("delete the faces");
+            assert_eq!(error.kind(), Kind::Overloaded, "{error:?}");
+            assert!(error.message().ends_with("the others are deleted as soon as it is back"), "{error:?}");
+        }
+        let other = goes_on(Failure::Damaged("a row".into()));
+        assert!(matches!(other, Failure::Damaged(_)), "{other:?}");
+    }
 }
