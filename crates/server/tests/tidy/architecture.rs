@@ -205,7 +205,7 @@ const THREADS: &[&str] = &[
     "crates/store/src/index/",
     "crates/store/src/postgres/",
     "crates/store/src/conformance",
-    "crates/wire/src/native/archive_jobs.rs",
+    "crates/wire/src/native/archive_jobs/",
     "crates/server/src/listener/large.rs",
     "crates/server/src/fetch/resolver.rs",
     "crates/server/src/readiness.rs",
