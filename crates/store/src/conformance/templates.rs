@@ -144,6 +144,8 @@ pub async fn templates_are_put_all_or_none(bench: Bench) -> Bench {
     let persons = bench.store.members(ours(), staff, super::EVERYTHING).await.unwrap().0;
     bench.store.join_face_sets(by(ours()), persons[0].id, vec![small], None).await.unwrap();
     refused(bench.store.put_templates(by(ours()), vec![other(1), other(2)]).await, Kind::CapacityExceeded);
+    let full_and_missing = vec![other(1), other(2), other(9)];
+    refused(bench.store.put_templates(by(ours()), full_and_missing).await, Kind::FaceNotFound);
     assert_eq!(none_was_put().await, []);
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(new)).await, []);
     bench.store.put_templates(by(ours()), vec![other(2)]).await.unwrap();

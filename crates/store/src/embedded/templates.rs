@@ -98,15 +98,17 @@ pub(super) fn page(
 
 /// See `GalleryStore::put_templates`.
 pub(super) fn put(tx: &mut WriteTx<'_>, tenant: TenantId, templates: Vec<(FaceId, Template)>) -> Answer<()> {
+    // A face that is missing is told of before a set that is full.
+    let mut found = Vec::with_capacity(templates.len());
     for (id, template) in templates {
-        put_one(tx, tenant, id, &template)?;
+        let not_found = || Failure::said(Kind::FaceNotFound, format!("face {id} does not exist"));
+        found.push((find(tx.conn, tenant, id)?.ok_or_else(not_found)?, template));
     }
-    Ok(())
+    found.into_iter().try_for_each(|(row, template)| put_one(tx, tenant, row, &template))
 }
 
-fn put_one(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceId, template: &Template) -> Answer<()> {
-    let not_found = || Failure::said(Kind::FaceNotFound, format!("face {id} does not exist"));
-    let FaceRow { sequence, face } = find(tx.conn, tenant, id)?.ok_or_else(not_found)?;
+fn put_one(tx: &mut WriteTx<'_>, tenant: TenantId, row: FaceRow, template: &Template) -> Answer<()> {
+    let FaceRow { sequence, face } = row;
     let replaced = tx
         .conn
         .prepare_cached("UPDATE templates SET vector = ?3, checksum = row_checksum('templates', ?1, ?2, ?3) WHERE face = ?1 AND pack = ?2")?
@@ -116,7 +118,7 @@ fn put_one(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceId, template: &Templa
     } else {
         insert(tx.conn, sequence, template)?;
     }
-    tx.push(Change::TemplatePut(id, template.pack().clone()));
+    tx.push(Change::TemplatePut(face.id, template.pack().clone()));
     let sets = match face.owner {
         FaceOwner::FaceSet(id) => vec![rows::need_face_set(tx.conn, tenant, id)?],
         FaceOwner::Person(id) => scope::sets_of_person(tx.conn, id)?,

@@ -66,23 +66,27 @@ pub(super) async fn page(
 
 /// See `GalleryStore::put_templates`.
 pub(super) async fn put(tx: &mut WriteTx, tenant: TenantId, templates: Vec<(FaceId, Template)>) -> Answer<()> {
+    // A face that is missing is told of before a set that is full.
+    let mut found = Vec::with_capacity(templates.len());
     for (id, template) in templates {
-        put_one(tx, tenant, id, &template).await?;
+        let not_found = || Failure::said(Kind::FaceNotFound, format!("face {id} does not exist"));
+        found.push((find(&tx.session, tenant, id).await?.ok_or_else(not_found)?, template));
+    }
+    for (row, template) in found {
+        put_one(tx, tenant, row, &template).await?;
     }
     Ok(())
 }
 
-async fn put_one(tx: &mut WriteTx, tenant: TenantId, id: FaceId, template: &Template) -> Answer<()> {
-    let found = find(&tx.session, tenant, id).await?;
-    let found = found.ok_or_else(|| Failure::said(Kind::FaceNotFound, format!("face {id} does not exist")))?;
-    let FaceRow { sequence, face } = found;
+async fn put_one(tx: &mut WriteTx, tenant: TenantId, row: FaceRow, template: &Template) -> Answer<()> {
+    let FaceRow { sequence, face } = row;
     let (pack, vector) = (template.pack().as_str(), codec::vector_bytes(template));
     let checksum = checksums::template(sequence, pack, &vector);
     let sql = "INSERT INTO templates (face, pack, vector, checksum) VALUES ($1, $2, $3, $4)
                ON CONFLICT (face, pack) DO UPDATE SET vector = excluded.vector, checksum = excluded.checksum
                RETURNING xmax = 0";
     let is_new: bool = tx.session.one(sql, &[&sequence, &pack, &vector, &checksum]).await?.try_get(0)?;
-    tx.push(Change::TemplatePut(id, template.pack().clone()));
+    tx.push(Change::TemplatePut(face.id, template.pack().clone()));
     let sets = faces::sets_of_owner(&tx.session, tenant, face.owner).await?;
     for set in sets.into_iter().filter(|set| set.face_set.pack == *template.pack()) {
         let SetRow { face_set, n_gallery } = &set;
