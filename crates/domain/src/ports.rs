@@ -40,8 +40,8 @@ pub use archives::{ArchiveBounds, ArchiveId, ArchiveStore, OpenArchive};
 pub use commits::{Change, ChangeRef, Commit, CommitPage, CommitRecord, KeyAction, RecordPage, RecordPlace};
 pub use credentials::CredentialStore;
 pub use gallery::{
-    FaceMove, FacePage, GalleryStore, OutsideHealth, OutsideTrouble, Page, PersonSummary, ReportProgress, ScrubReport,
-    ScrubStep, StoreHealth, StoreReport, TemplatePage,
+    FaceMove, FacePage, GalleryStore, OutsideHealth, OutsideTrouble, OwnersId, Page, PersonSummary, ReportProgress,
+    ScrubReport, ScrubStep, StoreHealth, StoreReport, TemplatePage,
 };
 pub use index::{GalleryChange, GalleryEntry, GallerySearch, Hit, KeptRows, VectorIndex};
 pub use jobs::{Cancel, Job, JobOutcome, JobPage, JobStore, NewJob, NonceStore};

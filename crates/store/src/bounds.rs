@@ -33,10 +33,10 @@ pub(crate) fn check_person_faces(n_owned: u64, n_more: u64, limits: &Limits) -> 
     }
 }
 
-/// `TooManyPersons` if a tenant that has `n_persons` may not have one more.
-pub(crate) fn check_one_more_person(n_persons: u64, limits: &Limits) -> Result<()> {
+/// `TooManyPersons` if a tenant that has `n_persons` may not have `n_more`.
+pub(crate) fn check_persons(n_persons: u64, n_more: u64, limits: &Limits) -> Result<()> {
     match limits.persons_max {
-        Some(persons_max) if n_persons >= persons_max => Err(Error::new(
+        Some(persons_max) if n_more > 0 && n_persons.saturating_add(n_more) > persons_max => Err(Error::new(
             Kind::TooManyPersons,
             format!("the tenant may have {persons_max} persons and has {n_persons}"),
         )),

@@ -7,6 +7,7 @@ pub mod commits;
 pub mod credentials;
 pub mod face_sets;
 pub mod faces;
+pub mod imports;
 pub mod jobs;
 mod ledger;
 pub mod nonces;
@@ -297,6 +298,14 @@ macro_rules! conformance {
                 faces_move_from_one_person_to_another
                 faces_that_cannot_move_stay
                 faces_are_listed_from_a_place
+            ],
+            imports: [
+                faces_of_several_owners_are_one_commit
+                faces_of_several_owners_are_refused_together
+                persons_become_members_together
+                persons_that_cannot_all_be_members_stay
+                many_persons_are_looked_up_together
+                imports_reach_no_other_tenant
             ],
             tenants: [
                 sets_of_another_tenant_are_not_there

@@ -3,14 +3,14 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use super::{CreatePerson, Join, Library, check_count};
+use super::{Library, check_count, together};
 use crate::access::{Caller, Grant};
 use crate::limits;
-use crate::ports::FaceScope;
+use crate::ports::{FaceScope, OwnersId, PersonSummary};
 use crate::types::{
     Detection, ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetKey, FaceSetName, FaceSetSummary, FieldSchema,
-    FieldValues, GivenFields, ID_END, NewFace, Note, PackId, Person, PersonId, PersonKey, Quality, Subject, Template,
-    TenantId, Thumbnail, TimestampMs, require_new_name,
+    FieldValues, GivenFields, ID_END, NewFace, NewPerson, Note, PackId, Person, PersonId, PersonKey, Quality, Subject,
+    Template, TenantId, Thumbnail, TimestampMs, require_new_name,
 };
 use crate::{Error, Kind, Result};
 
@@ -118,6 +118,19 @@ impl Arriving {
     }
 }
 
+/// A person of an archive who exists.
+struct KnownPerson {
+    archived: ArchivedPerson,
+    id: PersonId,
+    /// Faces that the person owns.
+    n_faces: u64,
+    /// Of the set that the archive goes into.
+    is_member: bool,
+}
+
+/// Persons whose faces are looked up at a time.
+const LOOK_UPS_AT_ONCE: usize = 8;
+
 /// Answer of [`Library::import_faces`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FacesImported {
@@ -212,8 +225,8 @@ impl Library {
     /// Needs the enrol and the templates grant; faces of persons also need a key for every face set, as a person's faces
     /// are shown by all sets of the person. `FaceSetNotFound`, `PackUnavailable`, `CapacityExceeded`, `TooManyPersons`,
     /// `FieldNotDefined`, `FieldTypeMismatch`, and `InvalidArgument` for too many faces, for a template of another pack or
-    /// with another number of dimensions, and for two different faces with one external id. What is refused by these checks leaves nothing behind; faces of several owners
-    /// are several commits, so that a fault of the store in the middle leaves those before it.
+    /// with another number of dimensions, and for two different faces with one external id. The faces are enrolled all or none,
+    /// as one commit; the persons are made and become members in commits before it.
     pub async fn import_faces(&self, caller: &Caller, request: ImportFaces) -> Result<FacesImported> {
         caller.require(Grant::Enrol)?;
         caller.require(Grant::Templates)?;
@@ -242,34 +255,26 @@ impl Library {
         }
         refuse_two_of_one_name(&faces)?;
         let n_given = faces.len() as u64;
-        let (faces, strangers) = self.unknown_faces(caller, &summary.face_set, faces).await?;
-        // Before anything is written: a part of them would be enrolled, and not the first part.
-        self.check_room(caller, &summary, faces.len() as u64, &strangers).await?;
+        let known = self.known_persons(caller, &summary.face_set, &faces).await?;
+        let faces = self.unknown_faces(caller, &summary.face_set, faces, &known).await?;
+        // Before anybody becomes a member.
+        check_room(caller, &summary, faces.len() as u64, &known)?;
 
         let now = self.ports.clock.now();
-        let mut owners = HashMap::new();
-        // Their faces may all be known, and yet not shown by this set.
-        for person in strangers {
-            let owner = FaceOwner::Person(self.member(caller, &summary.face_set, &person).await?);
-            owners.insert(person.key, owner);
-        }
+        // Faces of strangers may all be known, and yet not shown by this set.
+        let owners = self.make_members(caller, &summary.face_set, &faces, &known).await?;
         let mut batches: Vec<(FaceOwner, Vec<NewFace>)> = Vec::new();
-        let mut external_ids: HashSet<(FaceOwner, ExternalId)> = HashSet::new();
+        let mut external_ids: HashSet<OwnersId> = HashSet::new();
         let mut marks: HashSet<u128> = HashSet::new();
         for arriving in faces {
-            let face = &arriving.face;
-            let owner = match &face.person {
+            let owner = match arriving.person_key() {
                 None => FaceOwner::FaceSet(summary.face_set.id),
-                Some(person) => match owners.get(&person.key) {
-                    Some(&owner) => owner,
-                    None => {
-                        let owner = FaceOwner::Person(self.member(caller, &summary.face_set, person).await?);
-                        owners.insert(person.key.clone(), owner);
-                        owner
-                    }
-                },
+                Some(key) => {
+                    let missing = || Error::internal("cannot make the persons members", "the store left one out");
+                    FaceOwner::Person(*owners.get(key).ok_or_else(missing)?)
+                }
             };
-            let is_new = match &face.external_id {
+            let is_new = match &arriving.face.external_id {
                 Some(id) => external_ids.insert((owner, id.clone())),
                 None => marks.insert(arriving.mark),
             };
@@ -282,37 +287,52 @@ impl Library {
                 _ => batches.push((owner, vec![new])),
             }
         }
-        let mut n_enrolled = 0;
-        for (owner, batch) in batches {
-            let added =
-                self.write(caller).await?.add_faces(caller.actor(), owner, batch, caller.write_limits()).await?;
-            n_enrolled += added.len() as u64;
+        if batches.is_empty() {
+            return Ok(FacesImported { n_enrolled: 0, n_known: n_given });
         }
+        let store = self.write(caller).await?;
+        let n_enrolled = store.add_faces_of(caller.actor(), batches, caller.write_limits()).await?.len() as u64;
         Ok(FacesImported { n_enrolled, n_known: n_given - n_enrolled })
     }
 
-    /// Refuses more faces than the set may hold besides those that it shows: new ones, and those that come with persons who
-    /// join. `CapacityExceeded`.
-    async fn check_room(
+    /// Makes the persons who own these faces members of the set, and those of the known ones who are not; makes those who do not
+    /// exist. The ids of the owners.
+    async fn make_members(
         &self,
         caller: &Caller,
-        summary: &FaceSetSummary,
-        n_new: u64,
-        strangers: &[ArchivedPerson],
-    ) -> Result<()> {
-        let bounds = [summary.face_set.capacity, caller.write_limits().and_then(|limits| limits.face_set_faces_max)];
-        let Some(most) = bounds.into_iter().flatten().min() else { return Ok(()) };
-        let mut n_wanted = summary.n_faces + n_new;
-        for person in strangers {
-            if let Some(person) = self.ports.store.person(caller.tenant, person.key.clone()).await? {
-                n_wanted += self.ports.store.n_faces_of_person(caller.tenant, person.id).await?;
+        face_set: &FaceSet,
+        faces: &[Arriving],
+        known: &[KnownPerson],
+    ) -> Result<HashMap<PersonKey, PersonId>> {
+        let mut members = HashMap::new();
+        let mut seen: HashSet<&PersonKey> = HashSet::new();
+        let strangers = known.iter().filter(|known| !known.is_member);
+        let owners = faces.iter().filter_map(|arriving| arriving.face.person.as_ref());
+        let wanted = strangers.map(|known| (&known.archived, known.n_faces)).chain(owners.map(|person| (person, 0)));
+        // Faces of strangers become faces of the set's gallery, so few of them are one commit.
+        let mut batches: Vec<(Vec<NewPerson>, u64)> = Vec::new();
+        for (person, n_shown) in wanted.filter(|(person, _)| seen.insert(&person.key)) {
+            let new = NewPerson {
+                id: self.fresh_id(PersonId::new),
+                key: person.key.clone(),
+                name: person.name.clone().map(Note::as_name),
+                note: person.note.clone(),
+                created_at: self.ports.clock.now(),
+            };
+            match batches.last_mut() {
+                Some((batch, n_faces)) if *n_faces + n_shown <= limits::ARCHIVE_FACES_MAX as u64 => {
+                    batch.push(new);
+                    *n_faces += n_shown;
+                }
+                _ => batches.push((vec![new], n_shown)),
             }
         }
-        if n_wanted <= most || n_wanted == summary.n_faces {
-            return Ok(());
+        for (batch, _) in batches {
+            let store = self.write(caller).await?;
+            let made = store.make_members(caller.actor(), face_set.id, batch, caller.write_limits()).await?;
+            members.extend(made.into_iter().map(|person| (person.key, person.id)));
         }
-        let name = &summary.face_set.name;
-        Err(Error::new(Kind::CapacityExceeded, format!("face set `{name}` holds at most {most} faces")))
+        Ok(members)
     }
 
     fn new_archived_face(&self, arriving: Arriving, now: TimestampMs) -> NewFace {
@@ -334,86 +354,92 @@ impl Library {
         }
     }
 
-    /// Those of the faces that neither the set's gallery nor the person who owns them has yet, and the persons who exist and are
-    /// not members of the set.
+    /// Those persons who own these faces that exist.
+    async fn known_persons(&self, caller: &Caller, face_set: &FaceSet, faces: &[Arriving]) -> Result<Vec<KnownPerson>> {
+        let mut owners: HashMap<&PersonKey, &ArchivedPerson> = HashMap::new();
+        let mut keys = Vec::new();
+        for person in faces.iter().filter_map(|arriving| arriving.face.person.as_ref()) {
+            if let Entry::Vacant(unseen) = owners.entry(&person.key) {
+                unseen.insert(person);
+                keys.push(person.key.clone());
+            }
+        }
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self.ports.store.persons_named(caller.tenant, keys, face_set.id).await?;
+        let known = |(summary, is_member): (PersonSummary, bool)| {
+            let archived = (*owners.get(&summary.person.key)?).clone();
+            Some(KnownPerson { archived, id: summary.person.id, n_faces: summary.n_faces, is_member })
+        };
+        Ok(found.into_iter().filter_map(known).collect())
+    }
+
+    /// Those of the faces that neither the set's gallery nor the person who owns them has yet.
     async fn unknown_faces(
         &self,
         caller: &Caller,
         face_set: &FaceSet,
         faces: Vec<Arriving>,
-    ) -> Result<(Vec<Arriving>, Vec<ArchivedPerson>)> {
-        let mut owners: HashMap<Option<PersonKey>, Option<FaceOwner>> = HashMap::new();
-        owners.insert(None, Some(FaceOwner::FaceSet(face_set.id)));
-        let mut strangers: Vec<(ArchivedPerson, PersonId)> = Vec::new();
-        for archived in faces.iter().filter_map(|arriving| arriving.face.person.as_ref()) {
-            let key = &archived.key;
-            if let Entry::Vacant(unseen) = owners.entry(Some(key.clone())) {
-                let person = self.ports.store.person(caller.tenant, key.clone()).await?;
-                unseen.insert(person.as_ref().map(|person| FaceOwner::Person(person.id)));
-                if let Some(person) = person {
-                    let face_sets = self.ports.store.face_sets_of(caller.tenant, person.id).await?;
-                    if !face_sets.iter().any(|joined| joined.id == face_set.id) {
-                        strangers.push((archived.clone(), person.id));
-                    }
-                }
-            }
-        }
-        let mut known: HashSet<(Option<PersonKey>, ExternalId)> = HashSet::new();
-        for (key, &owner) in &owners {
-            let Some(owner) = owner else { continue };
-            let of_owner = faces.iter().filter(|arriving| arriving.person_key() == key.as_ref());
-            let ids: Vec<ExternalId> = of_owner.filter_map(|arriving| arriving.face.external_id.clone()).collect();
-            if !ids.is_empty() {
-                let used = self.ports.store.external_ids(caller.tenant, owner, ids).await?;
-                known.extend(used.into_iter().map(|(id, _)| (key.clone(), id)));
-            }
-        }
-        let without_external_id = || faces.iter().filter(|arriving| arriving.face.external_id.is_none());
-        let ids: Vec<FaceId> = without_external_id().flat_map(Arriving::ids).collect();
-        let scope = Some(FaceScope::FaceSet(face_set.id));
-        let mut templates: HashMap<FaceId, Template> = match ids.is_empty() {
-            true => HashMap::new(),
+        known: &[KnownPerson],
+    ) -> Result<Vec<Arriving>> {
+        let ids: HashMap<&PersonKey, PersonId> = known.iter().map(|known| (&known.archived.key, known.id)).collect();
+        let owner_of = |arriving: &Arriving| match arriving.person_key() {
+            None => Some(FaceOwner::FaceSet(face_set.id)),
+            Some(key) => ids.get(key).map(|&id| FaceOwner::Person(id)),
+        };
+        let owners_id = |arriving: &Arriving| Some((owner_of(arriving)?, arriving.face.external_id.clone()?));
+        let named: Vec<OwnersId> = faces.iter().filter_map(owners_id).collect();
+        let used: HashSet<OwnersId> = match named.is_empty() {
+            true => HashSet::new(),
             false => {
-                let found = self.ports.store.templates(caller.tenant, scope, ids, face_set.pack.clone()).await?;
-                found.into_iter().collect()
+                let used = self.ports.store.external_ids_of(caller.tenant, named).await?;
+                used.into_iter().map(|(id, _)| id).collect()
             }
         };
-        for (person, id) in &strangers {
-            let theirs = without_external_id().filter(|arriving| arriving.person_key() == Some(&person.key));
-            let ids: Vec<FaceId> = theirs.flat_map(Arriving::ids).collect();
-            if !ids.is_empty() {
-                let scope = Some(FaceScope::Person(*id));
-                templates.extend(self.ports.store.templates(caller.tenant, scope, ids, face_set.pack.clone()).await?);
-            }
+        let mut nameless: HashMap<Option<&PersonKey>, Vec<FaceId>> = HashMap::new();
+        for arriving in faces.iter().filter(|arriving| arriving.face.external_id.is_none()) {
+            nameless.entry(arriving.person_key()).or_default().extend(arriving.ids());
         }
-        let is_known = |arriving: &Arriving| match &arriving.face.external_id {
-            Some(external_id) => known.contains(&(arriving.person_key().cloned(), external_id.clone())),
-            None => arriving.ids().any(|id| templates.get(&id) == Some(&arriving.face.template)),
+        let strangers = known.iter().filter(|known| !known.is_member);
+        let mut scopes: Vec<(FaceScope, Vec<FaceId>)> = strangers
+            .filter_map(|known| Some((FaceScope::Person(known.id), nameless.get(&Some(&known.archived.key))?.clone())))
+            .collect();
+        let all: Vec<FaceId> = nameless.into_values().flatten().collect();
+        if !all.is_empty() {
+            scopes.push((FaceScope::FaceSet(face_set.id), all));
+        }
+        let look_up = |(scope, ids): (FaceScope, Vec<FaceId>)| {
+            self.ports.store.templates(caller.tenant, Some(scope), ids, face_set.pack.clone())
         };
-        let unknown = faces.into_iter().filter(|arriving| !is_known(arriving)).collect();
-        Ok((unknown, strangers.into_iter().map(|(person, _)| person).collect()))
+        let mut templates: HashMap<FaceId, Template> = HashMap::new();
+        for found in together::all(scopes.into_iter().map(look_up), LOOK_UPS_AT_ONCE).await {
+            templates.extend(found?);
+        }
+        let is_known = |arriving: &Arriving| match owners_id(arriving) {
+            Some(id) => used.contains(&id),
+            None => {
+                let is_nameless = arriving.face.external_id.is_none();
+                is_nameless && arriving.ids().any(|id| templates.get(&id) == Some(&arriving.face.template))
+            }
+        };
+        let is_unknown: Vec<bool> = faces.iter().map(|arriving| !is_known(arriving)).collect();
+        Ok(faces.into_iter().zip(is_unknown).filter_map(|(face, is_unknown)| is_unknown.then_some(face)).collect())
     }
+}
 
-    /// The person with that key as a member of the set, made if there is none.
-    async fn member(&self, caller: &Caller, face_set: &FaceSet, person: &ArchivedPerson) -> Result<PersonId> {
-        let join = Join { face_sets: vec![face_set.name.clone()], capacity: None };
-        let found = self.ports.store.person(caller.tenant, person.key.clone()).await?;
-        if let Some(found) = found {
-            self.join_face_sets(caller, &person.key, join).await?;
-            return Ok(found.id);
-        }
-        let (key, name, note) = (person.key.clone(), person.name.clone(), person.note.clone());
-        match self.create_person(caller, CreatePerson { key, name, note, join: join.clone() }).await {
-            Ok((made, _)) => Ok(made.id),
-            // Somebody else made it meanwhile.
-            Err(error) if error.kind() == Kind::PersonExists => {
-                self.join_face_sets(caller, &person.key, join).await?;
-                let found = self.ports.store.person(caller.tenant, person.key.clone()).await?;
-                Ok(found.ok_or(error)?.id)
-            }
-            Err(error) => Err(error),
-        }
+/// Refuses more faces than the set may hold besides those that it shows: new ones, and those that come with persons who
+/// join. `CapacityExceeded`.
+fn check_room(caller: &Caller, summary: &FaceSetSummary, n_new: u64, known: &[KnownPerson]) -> Result<()> {
+    let bounds = [summary.face_set.capacity, caller.write_limits().and_then(|limits| limits.face_set_faces_max)];
+    let Some(most) = bounds.into_iter().flatten().min() else { return Ok(()) };
+    let n_joining: u64 = known.iter().filter(|known| !known.is_member).map(|known| known.n_faces).sum();
+    let n_wanted = summary.n_faces + n_new + n_joining;
+    if n_wanted <= most || n_wanted == summary.n_faces {
+        return Ok(());
     }
+    let name = &summary.face_set.name;
+    Err(Error::new(Kind::CapacityExceeded, format!("face set `{name}` holds at most {most} faces")))
 }
 
 /// What a face without an external id is known by, in the set or, where it has one, with its person.

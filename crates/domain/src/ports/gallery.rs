@@ -55,6 +55,9 @@ pub struct FaceMove {
     pub at: TimestampMs,
 }
 
+/// An external id within the faces of an owner.
+pub type OwnersId = (FaceOwner, ExternalId);
+
 /// A person and how many faces it owns.
 #[derive(Debug, Clone)]
 pub struct PersonSummary {
@@ -239,6 +242,17 @@ pub trait GalleryStore: TransientFaceStore {
         owner: FaceOwner,
         faces: Vec<NewFace>,
         limits: Option<Limits>,
+    ) -> Pending<'_, Vec<Face>> {
+        self.add_faces_of(actor, vec![(owner, faces)], limits)
+    }
+
+    /// The same for faces of several owners, of whom each may come more than once: all or none, as one commit. The limits
+    /// hold for all of them together.
+    fn add_faces_of(
+        &self,
+        actor: Actor,
+        faces: Vec<(FaceOwner, Vec<NewFace>)>,
+        limits: Option<Limits>,
     ) -> Pending<'_, Vec<Face>>;
 
     /// Those of `ids` that are in the scope, in the order asked for, each once. As everywhere, a scope that does not exist
@@ -312,13 +326,22 @@ pub trait GalleryStore: TransientFaceStore {
         limit: u64,
     ) -> Pending<'_, Vec<u64>>;
 
-    /// Which of these external ids are used by faces the owner owns.
+    /// Which of these external ids are used by faces the owner owns, in the order asked for, each once.
     fn external_ids(
         &self,
         tenant: TenantId,
         owner: FaceOwner,
         ids: Vec<ExternalId>,
-    ) -> Pending<'_, Vec<(ExternalId, FaceId)>>;
+    ) -> Pending<'_, Vec<(ExternalId, FaceId)>> {
+        let asked = ids.into_iter().map(|id| (owner, id)).collect();
+        Box::pin(async move {
+            let used = self.external_ids_of(tenant, asked).await?;
+            Ok(used.into_iter().map(|((_, id), face)| (id, face)).collect())
+        })
+    }
+
+    /// The same for several owners.
+    fn external_ids_of(&self, tenant: TenantId, ids: Vec<OwnersId>) -> Pending<'_, Vec<(OwnersId, FaceId)>>;
 
     /// Changes a face's label, note or custom fields. `FaceNotFound` if it is not in the scope.
     fn update_face(
@@ -352,11 +375,30 @@ pub trait GalleryStore: TransientFaceStore {
         limits: Option<Limits>,
     ) -> Pending<'_, (Person, Vec<FaceSet>)>;
 
+    /// Makes persons members of a set, all or none, in the given order; those whose keys no person has are made, and the others
+    /// stay as they are. Being a member already is fine. Returns the persons of these keys, in the order given, each once.
+    /// `FaceSetNotFound`; `TooManyPersons` under the `limits`; `CapacityExceeded` as in [`GalleryStore::join_face_sets`].
+    fn make_members(
+        &self,
+        actor: Actor,
+        face_set: FaceSetId,
+        persons: Vec<NewPerson>,
+        limits: Option<Limits>,
+    ) -> Pending<'_, Vec<Person>>;
+
     /// The person with that key.
     fn person(&self, tenant: TenantId, key: PersonKey) -> Pending<'_, Option<Person>>;
 
     /// Those persons that exist, in the order asked for.
     fn persons(&self, tenant: TenantId, ids: Vec<PersonId>) -> Pending<'_, Vec<Person>>;
+
+    /// Those persons that have these keys, in the order asked for, each once, and whether they are members of that set.
+    fn persons_named(
+        &self,
+        tenant: TenantId,
+        keys: Vec<PersonKey>,
+        face_set: FaceSetId,
+    ) -> Pending<'_, Vec<(PersonSummary, bool)>>;
 
     /// Persons in the order of their keys as bytes, behind the key `after`, at most `limit` of them.
     fn persons_after(&self, tenant: TenantId, after: Option<PersonKey>, limit: u64) -> Pending<'_, Vec<PersonSummary>>;

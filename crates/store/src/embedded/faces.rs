@@ -3,10 +3,11 @@
 //! Every function first looks its scope or owner up under the tenant; all later queries go by the id found there, so none
 //! can reach another tenant's rows.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use likeness_domain::access::Limits;
-use likeness_domain::ports::{FacePage, FaceScope, GalleryChange, Page};
+use likeness_domain::ports::{FacePage, FaceScope, GalleryChange, OwnersId, Page};
 use likeness_domain::types::{
     ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, NewFace, PackId, Precondition, Template,
     TenantId, Thumbnail, TimestampMs,
@@ -24,41 +25,91 @@ use super::{codec, templates, tenants, thumbnails};
 use crate::bounds;
 use crate::gallery::entry;
 
-/// See `GalleryStore::add_faces`.
+/// See `GalleryStore::add_faces_of`.
 pub(super) fn add(
     tx: &mut WriteTx<'_>,
     tenant: TenantId,
-    owner: FaceOwner,
-    faces: Vec<NewFace>,
+    faces: Vec<(FaceOwner, Vec<NewFace>)>,
     limits: &Limits,
 ) -> Answer<Vec<Face>> {
-    let n_new = faces.len() as u64;
-    let sets = match owner {
-        FaceOwner::FaceSet(id) => {
-            let set = rows::need_face_set(tx.conn, tenant, id)?;
-            check_packs(&set.face_set, faces.iter().map(|face| face.template.pack()))?;
-            vec![set]
+    // How many faces of each pack each owner gets, in the order of their coming.
+    let mut owners: Vec<(FaceOwner, Vec<(&PackId, u64)>)> = Vec::new();
+    let mut places: HashMap<FaceOwner, usize> = HashMap::new();
+    for (owner, theirs) in &faces {
+        let place = *places.entry(*owner).or_insert_with(|| {
+            owners.push((*owner, Vec::new()));
+            owners.len() - 1
+        });
+        let packs = &mut owners[place].1;
+        for pack in theirs.iter().map(|face| face.template.pack()) {
+            match packs.iter_mut().find(|(known, _)| *known == pack) {
+                Some((_, n_faces)) => *n_faces += 1,
+                None => packs.push((pack, 1)),
+            }
         }
-        FaceOwner::Person(id) => {
-            let n_owned = rows::need_person(tx.conn, tenant, id)?.n_faces;
-            bounds::check_person_faces(n_owned, n_new, limits)?;
-            sets_of_person(tx.conn, id)?
-        }
-    };
+    }
+    let mut sets = Vec::with_capacity(owners.len());
+    for (owner, packs) in &owners {
+        sets.push(sets_of_owner(tx.conn, tenant, *owner, packs, limits)?);
+    }
+    let n_new = faces.iter().map(|(_, theirs)| theirs.len() as u64).sum();
     check_tenant(tx.conn, tenant, n_new, limits)?;
-    for set in &sets {
-        let n_shown = faces.iter().filter(|face| *face.template.pack() == set.face_set.pack).count() as u64;
+    // Their counts are those before the write, and owners may share sets.
+    let mut n_shown: Vec<(SetRow, u64)> = Vec::new();
+    for (set, packs) in owners.iter().zip(&sets).flat_map(|((_, packs), sets)| sets.iter().map(move |set| (set, packs)))
+    {
+        let n_more: u64 =
+            packs.iter().filter(|(pack, _)| **pack == set.face_set.pack).map(|(_, n_faces)| n_faces).sum();
+        match n_shown.iter_mut().find(|(other, _)| other.face_set.id == set.face_set.id) {
+            Some((_, n_shown)) => *n_shown += n_more,
+            None => n_shown.push((set.clone(), n_more)),
+        }
+    }
+    for (set, n_shown) in n_shown {
         bounds::check_gallery(&set.face_set, set.n_gallery, n_shown, limits)?;
         tx.conn
             .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + ?2 WHERE id = ?1")?
             .execute((set.face_set.id.get(), n_shown))?;
     }
-    let count = match owner {
-        FaceOwner::FaceSet(_) => "UPDATE face_sets SET n_owned = n_owned + ?2 WHERE id = ?1",
-        FaceOwner::Person(_) => "UPDATE persons SET n_faces = n_faces + ?2 WHERE id = ?1",
-    };
-    tx.conn.prepare_cached(count)?.execute((owner_id(owner), n_new))?;
-    faces.into_iter().map(|new| add_one(tx, tenant, owner, new, &sets)).collect()
+    for (owner, packs) in &owners {
+        let count = match owner {
+            FaceOwner::FaceSet(_) => "UPDATE face_sets SET n_owned = n_owned + ?2 WHERE id = ?1",
+            FaceOwner::Person(_) => "UPDATE persons SET n_faces = n_faces + ?2 WHERE id = ?1",
+        };
+        let n_more: u64 = packs.iter().map(|(_, n_faces)| n_faces).sum();
+        tx.conn.prepare_cached(count)?.execute((owner_id(*owner), n_more))?;
+    }
+    let mut added = Vec::with_capacity(usize::try_from(n_new).unwrap_or(0));
+    for (owner, theirs) in faces {
+        let sets = &sets[places[&owner]];
+        for new in theirs {
+            added.push(add_one(tx, tenant, owner, new, sets)?);
+        }
+    }
+    Ok(added)
+}
+
+/// The sets that show faces of the owner, who gets so many of each pack: of the set itself, of the person's sets.
+fn sets_of_owner(
+    conn: &Connection,
+    tenant: TenantId,
+    owner: FaceOwner,
+    packs: &[(&PackId, u64)],
+    limits: &Limits,
+) -> Answer<Vec<SetRow>> {
+    match owner {
+        FaceOwner::FaceSet(id) => {
+            let set = rows::need_face_set(conn, tenant, id)?;
+            check_packs(&set.face_set, packs.iter().map(|(pack, _)| *pack))?;
+            Ok(vec![set])
+        }
+        FaceOwner::Person(id) => {
+            let n_owned = rows::need_person(conn, tenant, id)?.n_faces;
+            let n_more = packs.iter().map(|(_, n_faces)| n_faces).sum();
+            bounds::check_person_faces(n_owned, n_more, limits)?;
+            sets_of_person(conn, id)
+        }
+    }
 }
 
 pub(super) fn owner_id(owner: FaceOwner) -> u64 {
@@ -173,22 +224,24 @@ pub(super) fn user_of_external_id(
     rows::first(conn, sql, (owner_id(owner), external_id.as_str()), |row| rows::face_id(row.get(0)?))
 }
 
-/// See `GalleryStore::external_ids`.
-pub(super) fn external_ids(
-    conn: &Connection,
-    tenant: TenantId,
-    owner: FaceOwner,
-    ids: Vec<ExternalId>,
-) -> Answer<Vec<(ExternalId, FaceId)>> {
-    let exists = match owner {
-        FaceOwner::FaceSet(id) => rows::face_set(conn, tenant, id)?.is_some(),
-        FaceOwner::Person(id) => rows::person(conn, tenant, id)?.is_some(),
-    };
+/// See `GalleryStore::external_ids_of`.
+pub(super) fn external_ids(conn: &Connection, tenant: TenantId, ids: Vec<OwnersId>) -> Answer<Vec<(OwnersId, FaceId)>> {
+    let mut known: HashMap<FaceOwner, bool> = HashMap::new();
     let mut seen = HashSet::new();
     let mut used = Vec::new();
-    for id in ids.into_iter().filter(|id| exists && seen.insert(id.clone())) {
-        if let Some(face) = user_of_external_id(conn, owner, &id)? {
-            used.push((id, face));
+    for asked in ids {
+        let exists = match known.entry(asked.0) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) => *unknown.insert(match asked.0 {
+                FaceOwner::FaceSet(id) => rows::face_set(conn, tenant, id)?.is_some(),
+                FaceOwner::Person(id) => rows::person(conn, tenant, id)?.is_some(),
+            }),
+        };
+        if exists
+            && seen.insert(asked.clone())
+            && let Some(face) = user_of_external_id(conn, asked.0, &asked.1)?
+        {
+            used.push((asked, face));
         }
     }
     Ok(used)

@@ -73,11 +73,12 @@ use std::time::{Duration, Instant};
 
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
-    Clock, CommitPage, FaceMove, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary,
-    RecordPage, RecordPlace, ReportProgress, STEPS, ScrubStep, StoreHealth, StoreReport, TemplatePage, VectorIndex,
+    Clock, CommitPage, FaceMove, FacePage, FaceScope, FaceSelector, GalleryStore, OwnersId, Page, Pending,
+    PersonSummary, RecordPage, RecordPlace, ReportProgress, STEPS, ScrubStep, StoreHealth, StoreReport, TemplatePage,
+    VectorIndex,
 };
 use likeness_domain::types::{
-    Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch,
+    Actor, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch,
     FaceSetSummary, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Revision,
     Template, TenantId, Thumbnail, TimestampMs,
 };
@@ -468,15 +469,14 @@ impl GalleryStore for EmbeddedStore {
         })
     }
 
-    fn add_faces(
+    fn add_faces_of(
         &self,
         actor: Actor,
-        owner: FaceOwner,
-        faces: Vec<NewFace>,
+        faces: Vec<(FaceOwner, Vec<NewFace>)>,
         limits: Option<Limits>,
     ) -> Pending<'_, Vec<Face>> {
         let limits = limits.unwrap_or(Limits::NONE);
-        self.write_as(actor, "add the faces", move |tx, tenant| faces::add(tx, tenant, owner, faces, &limits))
+        self.write_as(actor, "add the faces", move |tx, tenant| faces::add(tx, tenant, faces, &limits))
     }
 
     fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>> {
@@ -547,13 +547,8 @@ impl GalleryStore for EmbeddedStore {
         self.read("find the faces", move |conn| faces::beginning(conn, tenant, face_set, texts, limit))
     }
 
-    fn external_ids(
-        &self,
-        tenant: TenantId,
-        owner: FaceOwner,
-        ids: Vec<ExternalId>,
-    ) -> Pending<'_, Vec<(ExternalId, FaceId)>> {
-        self.read("look up the external ids", move |conn| faces::external_ids(conn, tenant, owner, ids))
+    fn external_ids_of(&self, tenant: TenantId, ids: Vec<OwnersId>) -> Pending<'_, Vec<(OwnersId, FaceId)>> {
+        self.read("look up the external ids", move |conn| faces::external_ids(conn, tenant, ids))
     }
 
     fn update_face(
@@ -598,6 +593,19 @@ impl GalleryStore for EmbeddedStore {
         self.write_as(actor, "make the person", move |tx, tenant| persons::create(tx, tenant, new, join, &limits))
     }
 
+    fn make_members(
+        &self,
+        actor: Actor,
+        face_set: FaceSetId,
+        persons: Vec<NewPerson>,
+        limits: Option<Limits>,
+    ) -> Pending<'_, Vec<Person>> {
+        let limits = limits.unwrap_or(Limits::NONE);
+        self.write_as(actor, "make the persons members", move |tx, tenant| {
+            persons::make_members(tx, tenant, face_set, persons, &limits)
+        })
+    }
+
     fn person(&self, tenant: TenantId, key: PersonKey) -> Pending<'_, Option<Person>> {
         self.read_one("look up the person", move |conn| persons::by_key(conn, tenant, &key))
     }
@@ -608,6 +616,15 @@ impl GalleryStore for EmbeddedStore {
 
     fn n_faces_of_person(&self, tenant: TenantId, person: PersonId) -> Pending<'_, u64> {
         self.read("count the faces of the person", move |conn| persons::n_faces(conn, tenant, person))
+    }
+
+    fn persons_named(
+        &self,
+        tenant: TenantId,
+        keys: Vec<PersonKey>,
+        face_set: FaceSetId,
+    ) -> Pending<'_, Vec<(PersonSummary, bool)>> {
+        self.read("look up the persons", move |conn| persons::named(conn, tenant, keys, face_set))
     }
 
     fn persons_after(&self, tenant: TenantId, after: Option<PersonKey>, limit: u64) -> Pending<'_, Vec<PersonSummary>> {

@@ -6,8 +6,8 @@ use likeness_domain::Kind;
 use likeness_domain::access::Limits;
 use likeness_domain::ports::{Change, FaceMove, GalleryChange, PersonSummary};
 use likeness_domain::types::{
-    Face, FaceId, FaceOwner, FaceSet, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch,
-    Precondition, TenantId,
+    Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonKey,
+    PersonPatch, Precondition, TenantId,
 };
 use rusqlite::Connection;
 
@@ -15,7 +15,7 @@ use super::checksums::{self, FACE_SETS, FACES, MEMBERSHIPS, PERSONS};
 use super::errors::{Answer, Failure};
 use super::face_sets::{self, free_id};
 use super::faces;
-use super::rows::{self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, SetRow, VECTOR_COLUMNS};
+use super::rows::{self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, PersonRow, SetRow, VECTOR_COLUMNS};
 use super::scope::{self, sets_of_person};
 use super::transaction::WriteTx;
 use super::{codec, erase, templates, tenants, thumbnails};
@@ -34,11 +34,22 @@ pub(super) fn create(
         return Err(Failure::said(Kind::PersonExists, format!("person `{}` exists already", new.key)));
     }
     if limits.persons_max.is_some() {
-        bounds::check_one_more_person(tenants::usage(tx.conn, tenant)?.n_persons, limits)?;
+        bounds::check_persons(tenants::usage(tx.conn, tenant)?.n_persons, 1, limits)?;
     }
     let join = each_name_once(join);
     face_sets::check_quota(tx.conn, tenant, n_missing(tx.conn, tenant, &join)?, limits.face_sets_max)?;
-    let id = free_id(tx.conn, "SELECT 1 FROM persons WHERE id = ?1", new.id.get())?;
+    let person = insert(tx.conn, tenant, new)?;
+    let mut joined = Vec::with_capacity(join.len());
+    for new_set in join {
+        joined.push(join_one(tx, tenant, person.id, new_set, limits)?);
+    }
+    tx.push(Change::PersonChanged(person.id));
+    Ok((person, joined))
+}
+
+/// Makes the person; key and limits were checked.
+fn insert(conn: &Connection, tenant: TenantId, new: NewPerson) -> Answer<Person> {
+    let id = free_id(conn, "SELECT 1 FROM persons WHERE id = ?1", new.id.get())?;
     let person = Person {
         id: rows::person_id(id)?,
         tenant,
@@ -47,7 +58,7 @@ pub(super) fn create(
         note: new.note,
         created_at: new.created_at,
     };
-    tx.conn.prepare_cached(&PERSONS.insert())?.execute((
+    conn.prepare_cached(&PERSONS.insert())?.execute((
         id,
         codec::tenant_bytes(tenant),
         person.key.as_str(),
@@ -55,12 +66,46 @@ pub(super) fn create(
         person.note.as_ref().map(|note| note.as_str()),
         person.created_at.0,
     ))?;
-    let mut joined = Vec::with_capacity(join.len());
-    for new_set in join {
-        joined.push(join_one(tx, tenant, person.id, new_set, limits)?);
+    Ok(person)
+}
+
+/// See `GalleryStore::make_members`.
+pub(super) fn make_members(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    face_set: FaceSetId,
+    mut persons: Vec<NewPerson>,
+    limits: &Limits,
+) -> Answer<Vec<Person>> {
+    let mut set = rows::need_face_set(tx.conn, tenant, face_set)?;
+    let mut seen = HashSet::new();
+    persons.retain(|new| seen.insert(new.key.clone()));
+    let mut found = Vec::with_capacity(persons.len());
+    for new in persons {
+        found.push((by_key(tx.conn, tenant, &new.key)?, new));
     }
-    tx.push(Change::PersonChanged(person.id));
-    Ok((person, joined))
+    let n_new = found.iter().filter(|(known, _)| known.is_none()).count() as u64;
+    if limits.persons_max.is_some() {
+        bounds::check_persons(tenants::usage(tx.conn, tenant)?.n_persons, n_new, limits)?;
+    }
+    let mut members = Vec::with_capacity(found.len());
+    for (known, new) in found {
+        let person = match known {
+            Some(person) => person,
+            None => insert(tx.conn, tenant, new)?,
+        };
+        if let Some(n_more) = join_set(tx, tenant, person.id, &set, limits)? {
+            set.n_gallery += n_more;
+            tx.push(Change::PersonChanged(person.id));
+        }
+        members.push(person);
+    }
+    Ok(members)
+}
+
+fn is_member(conn: &Connection, person: PersonId, face_set: FaceSetId) -> Answer<bool> {
+    let sql = "SELECT 1 FROM memberships WHERE person = ?1 AND face_set = ?2";
+    Ok(conn.prepare_cached(sql)?.exists((person.get(), face_set.get()))?)
 }
 
 fn each_name_once(mut join: Vec<NewFaceSet>) -> Vec<NewFaceSet> {
@@ -95,23 +140,20 @@ fn join_one(
             SetRow { face_set, n_gallery: 0 }
         }
     };
-    join_set(tx, tenant, person, set, limits)
+    join_set(tx, tenant, person, &set, limits)?;
+    Ok(set.face_set)
 }
 
-/// Makes the person a member of the set, unless it is one.
+/// Makes the person a member of the set; how many faces the set's gallery gets. `None` if it was one already.
 pub(super) fn join_set(
     tx: &mut WriteTx<'_>,
     tenant: TenantId,
     person: PersonId,
-    set: SetRow,
+    set: &SetRow,
     limits: &Limits,
-) -> Answer<FaceSet> {
-    let is_member = tx
-        .conn
-        .prepare_cached("SELECT 1 FROM memberships WHERE person = ?1 AND face_set = ?2")?
-        .exists((person.get(), set.face_set.id.get()))?;
-    if is_member {
-        return Ok(set.face_set);
+) -> Answer<Option<u64>> {
+    if is_member(tx.conn, person, set.face_set.id)? {
+        return Ok(None);
     }
     let sql = format!(
         "SELECT {FACE_COLUMNS}, {VECTOR_COLUMNS} FROM faces AS f CROSS JOIN templates AS t ON t.face = f.sequence AND t.pack = ?2
@@ -125,7 +167,8 @@ pub(super) fn join_set(
             whole => whole.map(|(row, template)| (row.sequence, Some((row.face, template)))),
         }
     })?;
-    bounds::check_gallery(&set.face_set, set.n_gallery, shown.len() as u64, limits)?;
+    let n_shown = shown.len() as u64;
+    bounds::check_gallery(&set.face_set, set.n_gallery, n_shown, limits)?;
     // A picture that waits to be erased must not be wanted again because of the new set.
     for (sequence, _) in &shown {
         thumbnails::drop_unwanted(tx.conn, *sequence)?;
@@ -134,14 +177,14 @@ pub(super) fn join_set(
     tx.conn.prepare_cached(&MEMBERSHIPS.insert())?.execute((set.face_set.id.get(), sequence, person.get()))?;
     tx.conn
         .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + ?2 WHERE id = ?1")?
-        .execute((set.face_set.id.get(), shown.len() as u64))?;
+        .execute((set.face_set.id.get(), n_shown))?;
     for (sequence, whole) in shown {
         match whole {
             Some((face, template)) => scope::show(tx, &set.face_set, &face, template, sequence)?,
             None => scope::into_gallery(tx.conn, set.face_set.id, sequence)?,
         }
     }
-    Ok(set.face_set)
+    Ok(Some(n_shown))
 }
 
 /// See `GalleryStore::join_face_sets`.
@@ -227,6 +270,26 @@ pub(super) fn by_key(conn: &Connection, tenant: TenantId, key: &PersonKey) -> An
     let sql = format!("SELECT {PERSON_COLUMNS} FROM persons AS p WHERE p.tenant = ?1 AND p.key = ?2");
     let row = rows::first(conn, &sql, (codec::tenant_bytes(tenant), key.as_str()), rows::person_row)?;
     Ok(row.map(|row| row.person))
+}
+
+/// See `GalleryStore::persons_named`.
+pub(super) fn named(
+    conn: &Connection,
+    tenant: TenantId,
+    keys: Vec<PersonKey>,
+    face_set: FaceSetId,
+) -> Answer<Vec<(PersonSummary, bool)>> {
+    let sql = format!("SELECT {PERSON_COLUMNS} FROM persons AS p WHERE p.tenant = ?1 AND p.key = ?2");
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for key in keys.into_iter().filter(|key| seen.insert(key.clone())) {
+        let row = rows::first(conn, &sql, (codec::tenant_bytes(tenant), key.as_str()), rows::person_row)?;
+        if let Some(PersonRow { person, n_faces }) = row {
+            let is_member = is_member(conn, person.id, face_set)?;
+            found.push((PersonSummary { person, n_faces }, is_member));
+        }
+    }
+    Ok(found)
 }
 
 /// See `GalleryStore::persons`.

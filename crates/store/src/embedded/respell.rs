@@ -357,7 +357,7 @@ impl Respelling<'_> {
             counters: numbers::counters(self.conn)?,
         };
         for set in sets_of_person(self.conn, from)? {
-            persons::join_set(&mut tx, tenant, into, set, &Limits::NONE)?;
+            persons::join_set(&mut tx, tenant, into, &set, &Limits::NONE)?;
         }
         let all = FaceMove { from, to: into, ids: None, limit: u64::from(u32::MAX), at: WallClock.now() };
         persons::move_faces(&mut tx, tenant, all, &Limits::NONE)?;

@@ -1,8 +1,10 @@
 //! Faces: enrol, find, change, delete.
 
+use std::collections::HashSet;
+
 use likeness_domain::access::Limits;
 use likeness_domain::filter::FilterRow;
-use likeness_domain::ports::{Change, FaceScope, FaceSelector, GalleryChange, TemplatePage};
+use likeness_domain::ports::{Change, FaceScope, FaceSelector, GalleryChange, OwnersId, TemplatePage};
 use likeness_domain::types::{
     ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FieldSchema, NewFace, PackId, Precondition,
     Template, TenantId, TimestampMs,
@@ -41,17 +43,20 @@ impl State {
     pub(super) fn add_faces(
         &mut self,
         tenant: TenantId,
-        owner: FaceOwner,
-        faces: Vec<NewFace>,
+        faces: Vec<(FaceOwner, Vec<NewFace>)>,
         limits: &Limits,
         changes: &mut Changes,
     ) -> Result<Vec<Face>> {
-        self.check_owner(tenant, owner)?;
-        self.check_packs(tenant, owner, &faces)?;
-        self.check_capacity(tenant, owner, &faces, limits)?;
-        self.check_external_ids(owner, &faces)?;
+        for (owner, theirs) in &faces {
+            self.check_owner(tenant, *owner)?;
+            self.check_packs(tenant, *owner, theirs)?;
+        }
+        let faces: Vec<(FaceOwner, NewFace)> =
+            faces.into_iter().flat_map(|(owner, theirs)| theirs.into_iter().map(move |new| (owner, new))).collect();
+        self.check_capacity(tenant, &faces, limits)?;
+        self.check_external_ids(&faces)?;
         let mut enrolled = Vec::with_capacity(faces.len());
-        for mut new in faces {
+        for (owner, mut new) in faces {
             let thumbnail = new.thumbnail.take();
             let wanted = new.spare_id.filter(|_| self.is_face_id_used(new.id.get())).unwrap_or(new.id);
             let id = free_id(wanted.get(), |id| self.is_face_id_used(id));
@@ -197,33 +202,35 @@ impl State {
         }
     }
 
-    fn check_capacity(&self, tenant: TenantId, owner: FaceOwner, faces: &[NewFace], limits: &Limits) -> Result<()> {
-        if let FaceOwner::Person(_) = owner {
-            bounds::check_person_faces(self.owned(owner).len() as u64, faces.len() as u64, limits)?;
+    fn check_capacity(&self, tenant: TenantId, faces: &[(FaceOwner, NewFace)], limits: &Limits) -> Result<()> {
+        for owner in each_once(faces.iter().map(|(owner, _)| *owner).collect()) {
+            if let FaceOwner::Person(_) = owner {
+                let n_more = faces.iter().filter(|(other, _)| *other == owner).count();
+                bounds::check_person_faces(self.owned(owner).len() as u64, n_more as u64, limits)?;
+            }
         }
         bounds::check_tenant_faces(self.usage(tenant).n_faces, faces.len() as u64, limits)?;
         for face_set in self.face_sets.values() {
-            let n_more = match owner {
-                FaceOwner::FaceSet(id) if id == face_set.id => faces.len(),
-                FaceOwner::Person(id) if self.is_member(face_set.id, id) => {
-                    faces.iter().filter(|face| *face.template.pack() == face_set.pack).count()
-                }
-                _ => 0,
+            let is_shown = |(owner, face): &&(FaceOwner, NewFace)| match *owner {
+                FaceOwner::FaceSet(id) => id == face_set.id,
+                FaceOwner::Person(id) => self.is_member(face_set.id, id) && *face.template.pack() == face_set.pack,
             };
+            let n_more = faces.iter().filter(is_shown).count();
             bounds::check_gallery(face_set, self.n_gallery(face_set), n_more as u64, limits)?;
         }
         Ok(())
     }
 
-    fn check_external_ids(&self, owner: FaceOwner, faces: &[NewFace]) -> Result<()> {
-        let owned = self.faces.values().filter(|face| face.owner == owner);
-        let mut used: Vec<&ExternalId> = owned.filter_map(|face| face.external_id.as_ref()).collect();
-        for external_id in faces.iter().filter_map(|face| face.external_id.as_ref()) {
-            if used.contains(&external_id) {
-                let message = format!("a face with external id `{external_id}` is enrolled already");
+    fn check_external_ids(&self, faces: &[(FaceOwner, NewFace)]) -> Result<()> {
+        let id_of = |owner, external_id: &Option<ExternalId>| external_id.clone().map(|id| (owner, id));
+        let mut used: HashSet<OwnersId> =
+            self.faces.values().filter_map(|face| id_of(face.owner, &face.external_id)).collect();
+        for id in faces.iter().filter_map(|(owner, face)| id_of(*owner, &face.external_id)) {
+            if used.contains(&id) {
+                let message = format!("a face with external id `{}` is enrolled already", id.1);
                 return Err(Error::new(Kind::FaceExists, message));
             }
-            used.push(external_id);
+            used.insert(id);
         }
         Ok(())
     }
@@ -234,20 +241,12 @@ impl State {
         each_once(ids.to_vec()).into_iter().filter_map(find).collect()
     }
 
-    pub(super) fn external_ids(
-        &self,
-        tenant: TenantId,
-        owner: FaceOwner,
-        ids: Vec<ExternalId>,
-    ) -> Vec<(ExternalId, FaceId)> {
-        if self.check_owner(tenant, owner).is_err() {
-            return Vec::new();
-        }
-        let owned: Vec<&Face> = self.faces.values().filter(|face| face.owner == owner).collect();
-        let mut answer: Vec<(ExternalId, FaceId)> = Vec::new();
+    pub(super) fn external_ids(&self, tenant: TenantId, ids: Vec<OwnersId>) -> Vec<(OwnersId, FaceId)> {
+        let mut answer: Vec<(OwnersId, FaceId)> = Vec::new();
         for id in ids {
-            let user = owned.iter().find(|face| face.external_id.as_ref() == Some(&id));
-            if let Some(user) = user
+            let is_user = |face: &&Face| face.owner == id.0 && face.external_id.as_ref() == Some(&id.1);
+            if self.check_owner(tenant, id.0).is_ok()
+                && let Some(user) = self.faces.values().find(is_user)
                 && !answer.iter().any(|(other, _)| *other == id)
             {
                 answer.push((id, user.id));

@@ -19,13 +19,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
-    Change, Clock, CommitPage, FaceMove, FacePage, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending,
-    PersonSummary, RecordPage, RecordPlace, StoreHealth, StoreReport, TemplatePage, VectorIndex,
+    Change, Clock, CommitPage, FaceMove, FacePage, FaceScope, FaceSelector, GalleryChange, GalleryStore, OwnersId,
+    Page, Pending, PersonSummary, RecordPage, RecordPlace, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
-    AccessKey, Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName,
-    FaceSetPatch, FaceSetSummary, InstallationSecret, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId,
-    PersonKey, PersonPatch, Precondition, Revision, Template, Tenant, TenantId, Thumbnail, TimestampMs, TransientFace,
+    AccessKey, Actor, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch,
+    FaceSetSummary, InstallationSecret, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey,
+    PersonPatch, Precondition, Revision, Template, Tenant, TenantId, Thumbnail, TimestampMs, TransientFace,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -386,15 +386,14 @@ impl GalleryStore for MemoryStore {
         )
     }
 
-    fn add_faces(
+    fn add_faces_of(
         &self,
         actor: Actor,
-        owner: FaceOwner,
-        faces: Vec<NewFace>,
+        faces: Vec<(FaceOwner, Vec<NewFace>)>,
         limits: Option<Limits>,
     ) -> Pending<'_, Vec<Face>> {
         let limits = limits.unwrap_or(Limits::NONE);
-        ready(self.write_as(actor, |state, tenant, changes| state.add_faces(tenant, owner, faces, &limits, changes)))
+        ready(self.write_as(actor, |state, tenant, changes| state.add_faces(tenant, faces, &limits, changes)))
     }
 
     fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>> {
@@ -486,13 +485,8 @@ impl GalleryStore for MemoryStore {
         ready(Ok(places))
     }
 
-    fn external_ids(
-        &self,
-        tenant: TenantId,
-        owner: FaceOwner,
-        ids: Vec<ExternalId>,
-    ) -> Pending<'_, Vec<(ExternalId, FaceId)>> {
-        ready(Ok(self.read().external_ids(tenant, owner, ids)))
+    fn external_ids_of(&self, tenant: TenantId, ids: Vec<OwnersId>) -> Pending<'_, Vec<(OwnersId, FaceId)>> {
+        ready(Ok(self.read().external_ids(tenant, ids)))
     }
 
     fn update_face(
@@ -523,9 +517,23 @@ impl GalleryStore for MemoryStore {
         ready(self.write_as(actor, |state, tenant, changes| state.create_person(tenant, new, join, &limits, changes)))
     }
 
+    fn make_members(
+        &self,
+        actor: Actor,
+        face_set: FaceSetId,
+        persons: Vec<NewPerson>,
+        limits: Option<Limits>,
+    ) -> Pending<'_, Vec<Person>> {
+        let limits = limits.unwrap_or(Limits::NONE);
+        ready(
+            self.write_as(actor, |state, tenant, changes| {
+                state.make_members(tenant, face_set, persons, &limits, changes)
+            }),
+        )
+    }
+
     fn person(&self, tenant: TenantId, key: PersonKey) -> Pending<'_, Option<Person>> {
-        let state = self.read();
-        ready(Ok(state.persons.values().find(|person| person.tenant == tenant && person.key == key).cloned()))
+        ready(Ok(self.read().person_named(tenant, &key).cloned()))
     }
 
     fn persons(&self, tenant: TenantId, ids: Vec<PersonId>) -> Pending<'_, Vec<Person>> {
@@ -537,6 +545,23 @@ impl GalleryStore for MemoryStore {
         let state = self.read();
         let is_known = state.person(tenant, person).is_ok();
         ready(Ok(if is_known { state.owned(FaceOwner::Person(person)).len() as u64 } else { 0 }))
+    }
+
+    fn persons_named(
+        &self,
+        tenant: TenantId,
+        keys: Vec<PersonKey>,
+        face_set: FaceSetId,
+    ) -> Pending<'_, Vec<(PersonSummary, bool)>> {
+        let state = self.read();
+        let of_key = |key: &PersonKey| {
+            let person = state.person_named(tenant, key)?;
+            let n_faces = state.owned(FaceOwner::Person(person.id)).len() as u64;
+            let is_member = state.is_member(face_set, person.id);
+            Some((PersonSummary { person: person.clone(), n_faces }, is_member))
+        };
+        let mut seen = HashSet::new();
+        ready(Ok(keys.iter().filter(|key| seen.insert(*key)).filter_map(of_key).collect()))
     }
 
     fn persons_after(&self, tenant: TenantId, after: Option<PersonKey>, limit: u64) -> Pending<'_, Vec<PersonSummary>> {

@@ -1,9 +1,11 @@
 //! Persons and the sets they are members of.
 
+use std::collections::HashSet;
+
 use likeness_domain::access::Limits;
 use likeness_domain::ports::{Change, FaceMove, GalleryChange};
 use likeness_domain::types::{
-    Face, FaceOwner, FaceSet, FaceSetId, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonPatch,
+    Face, FaceOwner, FaceSet, FaceSetId, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch,
     Precondition, TenantId,
 };
 use likeness_domain::{Error, Kind, Result};
@@ -21,11 +23,29 @@ impl State {
         limits: &Limits,
         changes: &mut Changes,
     ) -> Result<(Person, Vec<FaceSet>)> {
-        if self.persons.values().any(|person| person.tenant == tenant && person.key == new.key) {
+        if self.person_named(tenant, &new.key).is_some() {
             return Err(Error::new(Kind::PersonExists, format!("person `{}` exists already", new.key)));
         }
-        bounds::check_one_more_person(self.usage(tenant).n_persons, limits)?;
+        bounds::check_persons(self.usage(tenant).n_persons, 1, limits)?;
         self.check_quota(tenant, self.n_missing(tenant, &join), limits.face_sets_max)?;
+        let person = self.insert_person(tenant, new);
+        let mut joined: Vec<FaceSet> = Vec::new();
+        for new_set in join {
+            let face_set = self.join_face_set(tenant, person.id, new_set, changes);
+            if joined.iter().all(|other| other.id != face_set.id) {
+                joined.push(face_set);
+            }
+        }
+        changes.push(Change::PersonChanged(person.id));
+        Ok((person, joined))
+    }
+
+    pub(super) fn person_named(&self, tenant: TenantId, key: &PersonKey) -> Option<&Person> {
+        self.persons.values().find(|person| person.tenant == tenant && person.key == *key)
+    }
+
+    /// Makes the person. Checks were done.
+    fn insert_person(&mut self, tenant: TenantId, new: NewPerson) -> Person {
         let used = |id: u64| self.persons.values().any(|person| person.id.get() == id);
         let id = free_id(new.id.get(), used);
         let person = Person {
@@ -38,15 +58,52 @@ impl State {
         };
         let sequence = self.next_sequence();
         self.persons.insert(sequence, person.clone());
-        let mut joined: Vec<FaceSet> = Vec::new();
-        for new_set in join {
-            let face_set = self.join_face_set(tenant, person.id, new_set, changes);
-            if joined.iter().all(|other| other.id != face_set.id) {
-                joined.push(face_set);
+        person
+    }
+
+    pub(super) fn make_members(
+        &mut self,
+        tenant: TenantId,
+        face_set: FaceSetId,
+        mut persons: Vec<NewPerson>,
+        limits: &Limits,
+        changes: &mut Changes,
+    ) -> Result<Vec<Person>> {
+        let face_set = self.face_set(tenant, face_set)?.clone();
+        let mut seen = HashSet::new();
+        persons.retain(|new| seen.insert(new.key.clone()));
+        let known: Vec<&Person> = persons.iter().filter_map(|new| self.person_named(tenant, &new.key)).collect();
+        let n_new = (persons.len() - known.len()) as u64;
+        bounds::check_persons(self.usage(tenant).n_persons, n_new, limits)?;
+        let strangers = known.iter().filter(|person| !self.is_member(face_set.id, person.id));
+        let faces = strangers.flat_map(|person| self.owned(FaceOwner::Person(person.id)));
+        let n_more = faces.filter(|&sequence| self.template(sequence, &face_set.pack).is_some()).count();
+        bounds::check_gallery(&face_set, self.n_gallery(&face_set), n_more as u64, limits)?;
+        let mut members = Vec::with_capacity(persons.len());
+        for new in persons {
+            let person = match self.person_named(tenant, &new.key) {
+                Some(person) => person.clone(),
+                None => self.insert_person(tenant, new),
+            };
+            if self.join(&face_set, person.id, changes) {
+                changes.push(Change::PersonChanged(person.id));
             }
+            members.push(person);
         }
-        changes.push(Change::PersonChanged(person.id));
-        Ok((person, joined))
+        Ok(members)
+    }
+
+    /// Makes the person a member of the set; whether it was none before. Checks were done.
+    fn join(&mut self, face_set: &FaceSet, person: PersonId, changes: &mut Changes) -> bool {
+        if self.is_member(face_set.id, person) {
+            return false;
+        }
+        let sequence = self.next_sequence();
+        self.memberships.insert(sequence, (face_set.id, person));
+        for sequence in self.owned(FaceOwner::Person(person)) {
+            changes.extend(self.put_change(sequence, face_set));
+        }
+        true
     }
 
     /// How many of these sets would have to be made.
@@ -67,13 +124,7 @@ impl State {
                 face_set
             }
         };
-        if !self.is_member(face_set.id, person) {
-            let sequence = self.next_sequence();
-            self.memberships.insert(sequence, (face_set.id, person));
-            for sequence in self.owned(FaceOwner::Person(person)) {
-                changes.extend(self.put_change(sequence, &face_set));
-            }
-        }
+        self.join(&face_set, person, changes);
         face_set
     }
 

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 
 use likeness_domain::access::Limits;
-use likeness_domain::ports::{FacePage, FaceScope, GalleryChange, Page};
+use likeness_domain::ports::{FacePage, FaceScope, GalleryChange, OwnersId, Page};
 use likeness_domain::types::{
     ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, NewFace, PackId, PersonId, Precondition,
     Template, TenantId, Thumbnail, TimestampMs,
@@ -17,7 +17,7 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::Type;
 
 use super::errors::{Answer, Failure};
-use super::rows::{self, FACE_COLUMNS, FaceRow, SET_COLUMNS, SetRow, number, tenant_bytes};
+use super::rows::{self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, PersonRow, SET_COLUMNS, SetRow, number, tenant_bytes};
 use super::scope::{each_once, in_scope};
 use super::session::Session;
 use super::transaction::WriteTx;
@@ -44,43 +44,97 @@ pub(super) async fn sets_of_owner(session: &Session, tenant: TenantId, owner: Fa
     }
 }
 
-/// See `GalleryStore::add_faces`.
+/// Owners, each with the sets that may show its faces.
+type SetsOf = HashMap<FaceOwner, Vec<SetRow>>;
+
+/// See `GalleryStore::add_faces_of`.
 pub(super) async fn add(
     tx: &mut WriteTx,
     tenant: TenantId,
-    owner: FaceOwner,
-    faces: Vec<NewFace>,
+    faces: Vec<(FaceOwner, Vec<NewFace>)>,
     limits: &Limits,
 ) -> Answer<Vec<Face>> {
-    let n_new = faces.len() as u64;
-    let sets = match owner {
-        FaceOwner::FaceSet(id) => {
-            let set = rows::need_face_set(&tx.session, tenant, id).await?;
-            check_packs(&set.face_set, faces.iter().map(|face| face.template.pack()))?;
-            vec![set]
-        }
-        FaceOwner::Person(id) => {
-            let n_owned = rows::need_person(&tx.session, tenant, id).await?.n_faces;
-            bounds::check_person_faces(n_owned, n_new, limits)?;
-            sets_of_person(&tx.session, id).await?
-        }
-    };
+    let sets = owners_of(&tx.session, tenant, &faces, limits).await?;
+    let faces: Vec<(FaceOwner, NewFace)> =
+        faces.into_iter().flat_map(|(owner, theirs)| theirs.into_iter().map(move |new| (owner, new))).collect();
     if faces.is_empty() {
         return Ok(Vec::new());
     }
-    check_tenant(&tx.session, tenant, n_new, limits).await?;
-    for set in &sets {
-        let n_shown = faces.iter().filter(|face| *face.template.pack() == set.face_set.pack).count() as u64;
+    check_tenant(&tx.session, tenant, faces.len() as u64, limits).await?;
+    let mut n_shown: HashMap<FaceSetId, (&SetRow, u64)> = HashMap::new();
+    for (owner, face) in &faces {
+        for set in sets[owner].iter().filter(|set| *face.template.pack() == set.face_set.pack) {
+            n_shown.entry(set.face_set.id).or_insert((set, 0)).1 += 1;
+        }
+    }
+    for (set, n_shown) in n_shown.into_values() {
         bounds::check_gallery(&set.face_set, set.n_gallery, n_shown, limits)?;
     }
-    check_external_ids(&tx.session, owner, &faces).await?;
-    let ids = free_face_ids(&tx.session, faces.iter().map(|face| (face.id, face.spare_id))).await?;
-    let made = faces.into_iter().zip(ids).map(|(mut new, id)| {
+    check_external_ids(&tx.session, &faces).await?;
+    let ids = free_face_ids(&tx.session, faces.iter().map(|(_, face)| (face.id, face.spare_id))).await?;
+    let made = faces.into_iter().zip(ids).map(|((owner, mut new), id)| {
         let thumbnail = new.thumbnail.take();
         let (face, template) = new.enrolled(id, tenant, owner);
         (face, template, thumbnail)
     });
-    insert(tx, owner, made.collect(), &sets).await
+    insert(tx, made.collect(), &sets).await
+}
+
+/// Looks the owners of new faces up, and the sets that show them.
+async fn owners_of(
+    session: &Session,
+    tenant: TenantId,
+    faces: &[(FaceOwner, Vec<NewFace>)],
+    limits: &Limits,
+) -> Answer<SetsOf> {
+    let mut sets = SetsOf::new();
+    let mut n_more: HashMap<PersonId, u64> = HashMap::new();
+    for (owner, theirs) in faces {
+        match *owner {
+            FaceOwner::FaceSet(id) => {
+                if !sets.contains_key(owner) {
+                    sets.insert(*owner, vec![rows::need_face_set(session, tenant, id).await?]);
+                }
+                for set in &sets[owner] {
+                    check_packs(&set.face_set, theirs.iter().map(|face| face.template.pack()))?;
+                }
+            }
+            FaceOwner::Person(id) => *n_more.entry(id).or_default() += theirs.len() as u64,
+        }
+    }
+    if n_more.is_empty() {
+        return Ok(sets);
+    }
+    let ids: Vec<i64> = n_more.keys().map(|id| number(id.get())).collect();
+    let sql = format!(
+        "SELECT {PERSON_COLUMNS} FROM persons AS p WHERE p.tenant = $1 AND p.id = ANY($2) AND p.key IS NOT NULL"
+    );
+    for row in session.query(&sql, &[&tenant_bytes(tenant), &ids]).await? {
+        let PersonRow { person, n_faces } = rows::person_row(&row)?;
+        bounds::check_person_faces(n_faces, n_more[&person.id], limits)?;
+        sets.insert(FaceOwner::Person(person.id), Vec::new());
+    }
+    if n_more.keys().any(|&id| !sets.contains_key(&FaceOwner::Person(id))) {
+        return Err(rows::no_person());
+    }
+    // Most of them are members of the same few sets.
+    let sql = "SELECT m.person, m.face_set FROM memberships AS m JOIN face_sets AS s ON s.id = m.face_set
+               WHERE m.person = ANY($1) AND s.name IS NOT NULL ORDER BY m.sequence";
+    let mut memberships: Vec<(PersonId, i64)> = Vec::new();
+    for row in session.query(sql, &[&ids]).await? {
+        memberships.push((rows::person_id(row.try_get(0)?)?, row.try_get(1)?));
+    }
+    let joined: HashSet<i64> = memberships.iter().map(|&(_, set)| set).collect();
+    let sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.id = ANY($1)");
+    let found = session.query(&sql, &[&joined.into_iter().collect::<Vec<i64>>()]).await?;
+    let found = rows::intact(&found, rows::set_row)?;
+    let by_id: HashMap<i64, SetRow> = found.into_iter().map(|set| (number(set.face_set.id.get()), set)).collect();
+    for (person, set) in memberships {
+        if let (Some(sets), Some(set)) = (sets.get_mut(&FaceOwner::Person(person)), by_id.get(&set)) {
+            sets.push(set.clone());
+        }
+    }
+    Ok(sets)
 }
 
 pub(super) fn owner_id(owner: FaceOwner) -> i64 {
@@ -110,19 +164,48 @@ pub(super) async fn check_tenant(session: &Session, tenant: TenantId, n_more: u6
     Ok(())
 }
 
-/// `FaceExists` if an external id is used by the owner already, or twice.
-async fn check_external_ids(session: &Session, owner: FaceOwner, faces: &[NewFace]) -> Answer<()> {
-    let exists =
-        |id: &str| Failure::said(Kind::FaceExists, format!("a face with external id `{id}` is enrolled already"));
-    let ids: Vec<&str> = faces.iter().filter_map(|face| face.external_id.as_ref()).map(|id| id.as_str()).collect();
+/// `FaceExists` if an external id is used by its owner already, or twice.
+async fn check_external_ids(session: &Session, faces: &[(FaceOwner, NewFace)]) -> Answer<()> {
+    let exists = |id: &ExternalId| {
+        Failure::said(Kind::FaceExists, format!("a face with external id `{id}` is enrolled already"))
+    };
+    let ids: Vec<OwnersId> =
+        faces.iter().filter_map(|(owner, face)| Some((*owner, face.external_id.clone()?))).collect();
     let mut seen = HashSet::new();
-    if let Some(twice) = ids.iter().find(|id| !seen.insert(**id)) {
+    if let Some((_, twice)) = ids.iter().find(|id| !seen.insert(*id)) {
         return Err(exists(twice));
     }
-    match users_of_external_ids(session, owner, &ids).await?.into_keys().next() {
-        Some(used) => Err(exists(&used)),
+    match users_of_owners_ids(session, &ids).await?.keys().next() {
+        Some((_, used)) => Err(exists(used)),
         None => Ok(()),
     }
+}
+
+/// Which of these external ids are those of faces that their owners have.
+async fn users_of_owners_ids(session: &Session, ids: &[OwnersId]) -> Answer<HashMap<OwnersId, FaceId>> {
+    let mut users = HashMap::new();
+    let of_sets = "SELECT f.face_set, f.external_id, f.id FROM unnest($1::int8[], $2::text[]) AS w (owner, external_id)
+                   JOIN faces AS f ON f.face_set = w.owner AND f.external_id = w.external_id";
+    let of_persons =
+        "SELECT f.person, f.external_id, f.id FROM unnest($1::int8[], $2::text[]) AS w (owner, external_id)
+                      JOIN faces AS f ON f.person = w.owner AND f.external_id = w.external_id";
+    let is_of_set = |owner: &FaceOwner| matches!(owner, FaceOwner::FaceSet(_));
+    for (sql, are_of_sets) in [(of_sets, true), (of_persons, false)] {
+        let asked = ids.iter().filter(|(owner, _)| is_of_set(owner) == are_of_sets);
+        let (owners, texts): (Vec<i64>, Vec<&str>) = asked.map(|(owner, id)| (owner_id(*owner), id.as_str())).unzip();
+        if owners.is_empty() {
+            continue;
+        }
+        for row in session.query(sql, &[&owners, &texts]).await? {
+            let owner = match are_of_sets {
+                true => FaceOwner::FaceSet(rows::face_set_id(row.try_get(0)?)?),
+                false => FaceOwner::Person(rows::person_id(row.try_get(0)?)?),
+            };
+            let id = rows::checked(ExternalId::stored(row.try_get::<_, String>(1)?))?;
+            users.insert((owner, id), rows::face_id(row.try_get(2)?)?);
+        }
+    }
+    Ok(users)
 }
 
 /// Which of these external ids the owner's faces have.
@@ -176,35 +259,49 @@ async fn used_ids(session: &Session, ids: &[i64]) -> Answer<HashSet<i64>> {
     session.query(USED_IDS, &[&ids]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Writes faces of one owner with their templates, counts them, and shows each in the galleries of `sets` that share its pack.
-/// Pictures are kept where one of these keeps pictures.
+/// Writes faces with their templates, counts them, and shows each in the galleries of those of its owner's sets that share its
+/// pack. Pictures are kept where one of these keeps pictures.
 pub(super) async fn insert(
     tx: &mut WriteTx,
-    owner: FaceOwner,
     made: Vec<(Face, Template, Option<Thumbnail>)>,
-    sets: &[SetRow],
+    sets: &SetsOf,
 ) -> Answer<Vec<Face>> {
     let places = tx.next_places(made.len()).await?;
     copy_faces(&tx.session, &made, &places).await?;
     copy_templates(&tx.session, made.iter().map(|(_, template, _)| template).zip(&places)).await?;
     let (mut shown, mut pictures) = (Vec::new(), Vec::new());
+    let mut n_owned: HashMap<FaceOwner, i64> = HashMap::new();
     for ((face, template, thumbnail), &sequence) in made.iter().zip(&places) {
         let mut is_wanted = false;
-        for set in sets.iter().filter(|set| set.face_set.pack == *template.pack()) {
+        for set in sets[&face.owner].iter().filter(|set| set.face_set.pack == *template.pack()) {
             shown.push((set.face_set.id, sequence));
             is_wanted |= set.face_set.thumbnails;
             let entry = entry(face, template.clone(), sequence.cast_unsigned(), &set.face_set.schema);
             tx.push(GalleryChange::Put { face_set: set.face_set.id, entry });
         }
         pictures.extend(thumbnail.clone().filter(|_| is_wanted).map(|thumbnail| (sequence, thumbnail)));
+        *n_owned.entry(face.owner).or_default() += 1;
     }
     show(&tx.session, &shown).await?;
     thumbnails::insert(&tx.session, &pictures).await?;
-    let count = match owner {
-        FaceOwner::FaceSet(_) => "UPDATE face_sets SET n_owned = n_owned + $2 WHERE id = $1",
-        FaceOwner::Person(_) => "UPDATE persons SET n_faces = n_faces + $2 WHERE id = $1",
-    };
-    tx.session.execute(count, &[&owner_id(owner), &(made.len() as i64)]).await?;
+    for (sql, are_of_sets) in [
+        (
+            "UPDATE face_sets AS s SET n_owned = s.n_owned + w.n_more FROM unnest($1::int8[], $2::int8[]) AS w (id, n_more)
+             WHERE s.id = w.id",
+            true,
+        ),
+        (
+            "UPDATE persons AS p SET n_faces = p.n_faces + w.n_more FROM unnest($1::int8[], $2::int8[]) AS w (id, n_more)
+             WHERE p.id = w.id",
+            false,
+        ),
+    ] {
+        let of_kind = n_owned.iter().filter(|(owner, _)| matches!(owner, FaceOwner::FaceSet(_)) == are_of_sets);
+        let (owners, n_more): (Vec<i64>, Vec<i64>) = of_kind.map(|(&owner, &n_more)| (owner_id(owner), n_more)).unzip();
+        if !owners.is_empty() {
+            tx.session.execute(sql, &[&owners, &n_more]).await?;
+        }
+    }
     Ok(made.into_iter().map(|(face, ..)| face).collect())
 }
 
@@ -287,7 +384,7 @@ pub(super) async fn copy_templates(
 }
 
 /// Adds rows to galleries, face sets by id and faces by sequence, and counts them.
-pub(super) async fn show(session: &Session, shown: &[(likeness_domain::types::FaceSetId, i64)]) -> Answer<()> {
+pub(super) async fn show(session: &Session, shown: &[(FaceSetId, i64)]) -> Answer<()> {
     if shown.is_empty() {
         return Ok(());
     }
@@ -317,23 +414,35 @@ pub(super) async fn hide(session: &Session, hidden: &[(i64, i64)]) -> Answer<Has
     found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// See `GalleryStore::external_ids`.
+/// See `GalleryStore::external_ids_of`.
 pub(super) async fn external_ids(
     session: &Session,
     tenant: TenantId,
-    owner: FaceOwner,
-    ids: Vec<ExternalId>,
-) -> Answer<Vec<(ExternalId, FaceId)>> {
-    let exists = match owner {
-        FaceOwner::FaceSet(id) => rows::face_set(session, tenant, id).await?.is_some(),
-        FaceOwner::Person(id) => rows::person(session, tenant, id).await?.is_some(),
-    };
-    if !exists {
-        return Ok(Vec::new());
+    ids: Vec<OwnersId>,
+) -> Answer<Vec<(OwnersId, FaceId)>> {
+    let mut known: HashSet<FaceOwner> = HashSet::new();
+    let (mut sets, mut persons) = (Vec::new(), Vec::new());
+    for (owner, _) in &ids {
+        if known.insert(*owner) {
+            match owner {
+                FaceOwner::FaceSet(id) => sets.push(number(id.get())),
+                FaceOwner::Person(id) => persons.push(number(id.get())),
+            }
+        }
     }
-    let asked: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
-    let mut users = users_of_external_ids(session, owner, &asked).await?;
-    Ok(ids.into_iter().filter_map(|id| users.remove(id.as_str()).map(|face| (id, face))).collect())
+    let sql = "SELECT id, true FROM face_sets WHERE tenant = $1 AND id = ANY($2) AND name IS NOT NULL
+               UNION ALL SELECT id, false FROM persons WHERE tenant = $1 AND id = ANY($3) AND key IS NOT NULL";
+    known.clear();
+    for row in session.query(sql, &[&tenant_bytes(tenant), &sets, &persons]).await? {
+        let id = row.try_get(0)?;
+        known.insert(match row.try_get(1)? {
+            true => FaceOwner::FaceSet(rows::face_set_id(id)?),
+            false => FaceOwner::Person(rows::person_id(id)?),
+        });
+    }
+    let ids: Vec<OwnersId> = ids.into_iter().filter(|(owner, _)| known.contains(owner)).collect();
+    let mut users = users_of_owners_ids(session, &ids).await?;
+    Ok(ids.into_iter().filter_map(|id| users.remove(&id).map(|face| (id, face))).collect())
 }
 
 /// See `GalleryStore::faces`.

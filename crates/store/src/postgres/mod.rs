@@ -52,13 +52,13 @@ use std::time::{Duration, Instant};
 
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
-    Clock, CommitPage, FaceMove, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary,
-    RecordPage, RecordPlace, ReportProgress, STEPS, StoreHealth, StoreReport, TemplatePage, VectorIndex,
+    Clock, CommitPage, FaceMove, FacePage, FaceScope, FaceSelector, GalleryStore, OwnersId, Page, Pending,
+    PersonSummary, RecordPage, RecordPlace, ReportProgress, STEPS, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 #[cfg(feature = "milvus")]
 use likeness_domain::ports::{OutsideHealth, OutsideTrouble};
 use likeness_domain::types::{
-    Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch,
+    Actor, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch,
     FaceSetSummary, JobLease, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch,
     Revision, Template, TenantId, Thumbnail, TimestampMs,
 };
@@ -670,17 +670,16 @@ impl GalleryStore for PostgresStore {
         })
     }
 
-    fn add_faces(
+    fn add_faces_of(
         &self,
         actor: Actor,
-        owner: FaceOwner,
-        faces: Vec<NewFace>,
+        faces: Vec<(FaceOwner, Vec<NewFace>)>,
         limits: Option<Limits>,
     ) -> Pending<'_, Vec<Face>> {
         let (tenant, limits) = (actor.tenant, limits.unwrap_or(Limits::NONE));
         self.write_as(actor, "add the faces", move |tx| {
             let faces = faces.clone();
-            Box::pin(async move { faces::add(tx, tenant, owner, faces, &limits).await })
+            Box::pin(async move { faces::add(tx, tenant, faces, &limits).await })
         })
     }
 
@@ -767,14 +766,9 @@ impl GalleryStore for PostgresStore {
         })
     }
 
-    fn external_ids(
-        &self,
-        tenant: TenantId,
-        owner: FaceOwner,
-        ids: Vec<ExternalId>,
-    ) -> Pending<'_, Vec<(ExternalId, FaceId)>> {
+    fn external_ids_of(&self, tenant: TenantId, ids: Vec<OwnersId>) -> Pending<'_, Vec<(OwnersId, FaceId)>> {
         self.read("look up the external ids", move |session| {
-            Box::pin(faces::external_ids(session, tenant, owner, ids.clone()))
+            Box::pin(faces::external_ids(session, tenant, ids.clone()))
         })
     }
 
@@ -814,6 +808,20 @@ impl GalleryStore for PostgresStore {
         })
     }
 
+    fn make_members(
+        &self,
+        actor: Actor,
+        face_set: FaceSetId,
+        persons: Vec<NewPerson>,
+        limits: Option<Limits>,
+    ) -> Pending<'_, Vec<Person>> {
+        let (tenant, limits) = (actor.tenant, limits.unwrap_or(Limits::NONE));
+        self.write_as(actor, "make the persons members", move |tx| {
+            let persons = persons.clone();
+            Box::pin(async move { persons::make_members(tx, tenant, face_set, persons, &limits).await })
+        })
+    }
+
     fn person(&self, tenant: TenantId, key: PersonKey) -> Pending<'_, Option<Person>> {
         self.read("look up the person", move |session| {
             let key = key.clone();
@@ -827,6 +835,17 @@ impl GalleryStore for PostgresStore {
 
     fn n_faces_of_person(&self, tenant: TenantId, person: PersonId) -> Pending<'_, u64> {
         self.read("count the faces of the person", move |session| Box::pin(persons::n_faces(session, tenant, person)))
+    }
+
+    fn persons_named(
+        &self,
+        tenant: TenantId,
+        keys: Vec<PersonKey>,
+        face_set: FaceSetId,
+    ) -> Pending<'_, Vec<(PersonSummary, bool)>> {
+        self.read("look up the persons", move |session| {
+            Box::pin(persons::named(session, tenant, keys.clone(), face_set))
+        })
     }
 
     fn persons_after(&self, tenant: TenantId, after: Option<PersonKey>, limit: u64) -> Pending<'_, Vec<PersonSummary>> {

@@ -1,6 +1,6 @@
 //! Persons and the sets they are members of.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use likeness_domain::Kind;
 use likeness_domain::access::Limits;
@@ -11,14 +11,20 @@ use likeness_domain::types::{
 };
 
 use super::errors::{Answer, Failure};
-use super::face_sets::{self, free_id};
+use super::face_sets;
 use super::faces::{self, sets_of_person};
-use super::rows::{self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, SetRow, VECTOR_COLUMNS, number, tenant_bytes};
+use super::rows::{
+    self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, PersonRow, SetRow, VECTOR_COLUMNS, number, tenant_bytes,
+};
 use super::session::Session;
 use super::transaction::WriteTx;
 use super::{checksums, erase, thumbnails, usage};
 use crate::bounds;
 use crate::gallery::entry;
+use crate::id::next_id;
+
+/// Column behind [`PERSON_COLUMNS`].
+const MEMBER_COLUMN: usize = 8;
 
 /// See `GalleryStore::create_person`.
 pub(super) async fn create(
@@ -32,42 +38,120 @@ pub(super) async fn create(
         return Err(Failure::said(Kind::PersonExists, format!("person `{}` exists already", new.key)));
     }
     if limits.persons_max.is_some() {
-        bounds::check_one_more_person(usage::of_tenant(&tx.session, tenant).await?.n_persons, limits)?;
+        bounds::check_persons(usage::of_tenant(&tx.session, tenant).await?.n_persons, 1, limits)?;
     }
     let join = each_name_once(join);
     let n_missing = n_missing(&tx.session, tenant, &join).await?;
     face_sets::check_quota(&tx.session, tenant, n_missing, limits.face_sets_max).await?;
-    let id = free_id(&tx.session, "SELECT 1 FROM persons WHERE id = $1", new.id.get()).await?;
-    let person = Person {
-        id: rows::person_id(id)?,
-        tenant,
-        key: new.key,
-        name: new.name,
-        note: new.note,
-        created_at: new.created_at,
-    };
-    let sql =
-        "INSERT INTO persons (id, tenant, key, name, note, created_at, checksum) VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    tx.session
-        .execute(
-            sql,
-            &[
-                &id,
-                &tenant_bytes(tenant),
-                &person.key.as_str(),
-                &person.name.as_ref().map(|name| name.as_str()),
-                &person.note.as_ref().map(|note| note.as_str()),
-                &person.created_at.0,
-                &checksums::person(&person),
-            ],
-        )
-        .await?;
+    let mut made = insert(&tx.session, tenant, vec![new]).await?;
+    let person = made.pop().ok_or_else(rows::no_person)?;
     let mut joined = Vec::with_capacity(join.len());
     for new_set in join {
         joined.push(join_one(tx, tenant, person.id, new_set, limits).await?);
     }
     tx.push(Change::PersonChanged(person.id));
     Ok((person, joined))
+}
+
+/// Makes persons; keys and limits were checked.
+async fn insert(session: &Session, tenant: TenantId, new: Vec<NewPerson>) -> Answer<Vec<Person>> {
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = free_person_ids(session, &new).await?;
+    let of_tenant = |(new, id): (NewPerson, PersonId)| {
+        let NewPerson { id: _, key, name, note, created_at } = new;
+        Person { id, tenant, key, name, note, created_at }
+    };
+    let persons: Vec<Person> = new.into_iter().zip(ids).map(of_tenant).collect();
+    let sql = "INSERT INTO persons (tenant, id, key, name, note, created_at, checksum)
+               SELECT $1, * FROM unnest($2::int8[], $3::text[], $4::text[], $5::text[], $6::int8[], $7::int8[])";
+    let all = || persons.iter();
+    session
+        .execute(
+            sql,
+            &[
+                &tenant_bytes(tenant),
+                &all().map(|person| number(person.id.get())).collect::<Vec<_>>(),
+                &all().map(|person| person.key.as_str()).collect::<Vec<_>>(),
+                &all().map(|person| person.name.as_ref().map(|name| name.as_str())).collect::<Vec<_>>(),
+                &all().map(|person| person.note.as_ref().map(|note| note.as_str())).collect::<Vec<_>>(),
+                &all().map(|person| person.created_at.0).collect::<Vec<_>>(),
+                &all().map(checksums::person).collect::<Vec<_>>(),
+            ],
+        )
+        .await?;
+    Ok(persons)
+}
+
+/// The proposed ids, each or the next that is free.
+async fn free_person_ids(session: &Session, new: &[NewPerson]) -> Answer<Vec<PersonId>> {
+    let used = async |ids: Vec<i64>| -> Answer<HashSet<i64>> {
+        let found = session.query("SELECT id FROM persons WHERE id = ANY($1)", &[&ids]).await?;
+        found.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    };
+    let mut taken = used(new.iter().map(|new| number(new.id.get())).collect()).await?;
+    let mut free = Vec::with_capacity(new.len());
+    for new in new {
+        let mut id = new.id.get();
+        while taken.contains(&number(id)) {
+            id = next_id(id);
+            if !taken.contains(&number(id)) {
+                taken.extend(used(vec![number(id)]).await?);
+            }
+        }
+        taken.insert(number(id));
+        free.push(rows::person_id(number(id))?);
+    }
+    Ok(free)
+}
+
+/// See `GalleryStore::make_members`.
+pub(super) async fn make_members(
+    tx: &mut WriteTx,
+    tenant: TenantId,
+    face_set: FaceSetId,
+    persons: Vec<NewPerson>,
+    limits: &Limits,
+) -> Answer<Vec<Person>> {
+    let mut set = rows::need_face_set(&tx.session, tenant, face_set).await?;
+    let keys: Vec<PersonKey> = persons.iter().map(|new| new.key.clone()).collect();
+    let known = named(&tx.session, tenant, keys.clone(), face_set).await?;
+    let mut seen: HashSet<PersonKey> = known.iter().map(|(summary, _)| summary.person.key.clone()).collect();
+    let new: Vec<NewPerson> = persons.into_iter().filter(|new| seen.insert(new.key.clone())).collect();
+    if limits.persons_max.is_some() {
+        let n_persons = usage::of_tenant(&tx.session, tenant).await?.n_persons;
+        bounds::check_persons(n_persons, new.len() as u64, limits)?;
+    }
+    let made = insert(&tx.session, tenant, new).await?;
+    let mut known: HashMap<PersonKey, (Person, bool)> = known
+        .into_iter()
+        .map(|(summary, is_member)| (summary.person.key.clone(), (summary.person, is_member)))
+        .collect();
+    let is_made: HashSet<PersonId> = made.iter().map(|person| person.id).collect();
+    known.extend(made.into_iter().map(|person| (person.key.clone(), (person, false))));
+    let members: Vec<(Person, bool)> = keys.iter().filter_map(|key| known.remove(key)).collect();
+    // In the order of joining: those that are made have no faces to be shown, and become members together.
+    let joining: Vec<&Person> = members.iter().filter(|(_, is_member)| !is_member).map(|(person, _)| person).collect();
+    let places = tx.next_places(joining.len()).await?;
+    for (person, place) in joining.iter().zip(&places).filter(|(person, _)| !is_made.contains(&person.id)) {
+        set.n_gallery += join_set(tx, tenant, person.id, *place, &set, limits).await?;
+    }
+    let (ids, places): (Vec<i64>, Vec<i64>) = joining
+        .iter()
+        .zip(&places)
+        .filter(|(person, _)| is_made.contains(&person.id))
+        .map(|(person, place)| (number(person.id.get()), *place))
+        .unzip();
+    if !ids.is_empty() {
+        let sql =
+            "INSERT INTO memberships (face_set, sequence, person) SELECT $1, * FROM unnest($2::int8[], $3::int8[])";
+        tx.session.execute(sql, &[&number(face_set.get()), &places, &ids]).await?;
+    }
+    for person in joining {
+        tx.changes.push(Change::PersonChanged(person.id));
+    }
+    Ok(members.into_iter().map(|(person, _)| person).collect())
 }
 
 fn each_name_once(mut join: Vec<NewFaceSet>) -> Vec<NewFaceSet> {
@@ -103,6 +187,21 @@ async fn join_one(
     if tx.session.exists(sql, &[&member, &id]).await? {
         return Ok(set.face_set);
     }
+    let place = tx.next_place().await?;
+    join_set(tx, tenant, person, place, &set, limits).await?;
+    Ok(set.face_set)
+}
+
+/// Makes a person that is no member of the set one, at that place in the order of joining; how many faces the set's gallery gets.
+async fn join_set(
+    tx: &mut WriteTx,
+    tenant: TenantId,
+    person: PersonId,
+    place: i64,
+    set: &SetRow,
+    limits: &Limits,
+) -> Answer<u64> {
+    let (id, member) = (number(set.face_set.id.get()), number(person.get()));
     let sql = format!(
         "SELECT {FACE_COLUMNS}, {VECTOR_COLUMNS} FROM faces AS f JOIN templates AS t ON t.face = f.sequence AND t.pack = $2
          WHERE f.person = $1 ORDER BY f.sequence"
@@ -114,16 +213,15 @@ async fn join_one(
     // A picture that waits to be erased must not be wanted again because of the new set.
     let faces_shown: Vec<i64> = shown.iter().map(|(row, _)| row.sequence).collect();
     thumbnails::drop_unwanted(&tx.session, &faces_shown).await?;
-    let sequence = tx.next_place().await?;
     let sql = "INSERT INTO memberships (face_set, sequence, person) VALUES ($1, $2, $3)";
-    tx.session.execute(sql, &[&id, &sequence, &member]).await?;
+    tx.session.execute(sql, &[&id, &place, &member]).await?;
     let added: Vec<(FaceSetId, i64)> = shown.iter().map(|(row, _)| (set.face_set.id, row.sequence)).collect();
     faces::show(&tx.session, &added).await?;
     for (FaceRow { sequence, face }, template) in shown {
         let entry = entry(&face, template, sequence.cast_unsigned(), &set.face_set.schema);
         tx.push(GalleryChange::Put { face_set: set.face_set.id, entry });
     }
-    Ok(set.face_set)
+    Ok(added.len() as u64)
 }
 
 /// See `GalleryStore::join_face_sets`.
@@ -197,6 +295,26 @@ pub(super) async fn by_key(session: &Session, tenant: TenantId, key: &PersonKey)
     let sql = format!("SELECT {PERSON_COLUMNS} FROM persons AS p WHERE p.tenant = $1 AND p.key = $2");
     let row = session.first(&sql, &[&tenant_bytes(tenant), &key.as_str()]).await?;
     Ok(row.as_ref().map(rows::person_row).transpose()?.map(|row| row.person))
+}
+
+/// See `GalleryStore::persons_named`.
+pub(super) async fn named(
+    session: &Session,
+    tenant: TenantId,
+    keys: Vec<PersonKey>,
+    face_set: FaceSetId,
+) -> Answer<Vec<(PersonSummary, bool)>> {
+    let sql = format!(
+        "SELECT {PERSON_COLUMNS}, EXISTS (SELECT 1 FROM memberships AS m WHERE m.person = p.id AND m.face_set = $3)
+         FROM persons AS p WHERE p.tenant = $1 AND p.key = ANY($2)"
+    );
+    let asked: Vec<&str> = keys.iter().map(PersonKey::as_str).collect();
+    let mut found = HashMap::new();
+    for row in session.query(&sql, &[&tenant_bytes(tenant), &asked, &number(face_set.get())]).await? {
+        let PersonRow { person, n_faces } = rows::person_row(&row)?;
+        found.insert(person.key.clone(), (PersonSummary { person, n_faces }, row.try_get(MEMBER_COLUMN)?));
+    }
+    Ok(keys.iter().filter_map(|key| found.remove(key)).collect())
 }
 
 /// See `GalleryStore::persons`.

@@ -232,8 +232,12 @@ pub(super) async fn person(session: &Session, tenant: TenantId, id: PersonId) ->
 
 /// The same, or `PersonNotFound`.
 pub(super) async fn need_person(session: &Session, tenant: TenantId, id: PersonId) -> Answer<PersonRow> {
-    let found = person(session, tenant, id).await?;
-    found.ok_or_else(|| Failure::said(Kind::PersonNotFound, "the person does not exist"))
+    person(session, tenant, id).await?.ok_or_else(no_person)
+}
+
+/// `PersonNotFound`.
+pub(super) fn no_person() -> Failure {
+    Failure::said(Kind::PersonNotFound, "the person does not exist")
 }
 
 /// The tenant as the columns have it.

@@ -3,6 +3,8 @@
 //! # Invariants
 //! - No face, kept or enrolled, has an id that is the source face of another enrolled face ([`faces::free_face_ids`]).
 
+use std::collections::HashMap;
+
 use likeness_domain::Kind;
 use likeness_domain::access::Limits;
 use likeness_domain::ports::{Change, FaceScope, Pending, TransientFaceStore};
@@ -245,7 +247,7 @@ async fn enrol(
         created_at: now,
         updated_at: now,
     };
-    faces::insert(tx, face.owner, vec![(face.clone(), template, thumbnail)], &[set]).await?;
+    faces::insert(tx, vec![(face.clone(), template, thumbnail)], &HashMap::from([(face.owner, vec![set])])).await?;
     let_go(tx, tenant, source_face).await?;
     Ok(face)
 }

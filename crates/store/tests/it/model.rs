@@ -8,7 +8,7 @@ use likeness_domain::filter::Filter;
 use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, Page};
 use likeness_domain::types::{
     ClearedParts, Face, FaceId, FaceOwner, FacePatch, FaceSetId, FaceSetSummary, FieldValue, FieldValues, NewFace,
-    NewFaceSet, Person, PersonId, PersonPatch, Template, TenantId, TimestampMs,
+    NewFaceSet, NewPerson, Person, PersonId, PersonPatch, Template, TenantId, TimestampMs,
 };
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger};
@@ -38,6 +38,18 @@ pub(crate) enum Step {
         tenant: u8,
         owner: Owner,
         faces: Vec<Enrol>,
+        limits: Option<Limits>,
+    },
+    /// Faces of several owners at once.
+    AddOf {
+        tenant: u8,
+        faces: Vec<(Owner, Vec<Enrol>)>,
+        limits: Option<Limits>,
+    },
+    MakeMembers {
+        tenant: u8,
+        set: u8,
+        keys: Vec<u8>,
         limits: Option<Limits>,
     },
     Update {
@@ -166,6 +178,10 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(tenant, name, only_if_empty)| Step::DeleteSet { tenant, name, only_if_empty }),
         10 => (tenant(), owner(), proptest::collection::vec(enrol(), 0..4), limits())
             .prop_map(|(tenant, owner, faces, limits)| Step::Add { tenant, owner, faces, limits }),
+        4 => (tenant(), proptest::collection::vec((owner(), proptest::collection::vec(enrol(), 0..3)), 0..4), limits())
+            .prop_map(|(tenant, faces, limits)| Step::AddOf { tenant, faces, limits }),
+        2 => (tenant(), 0..4_u8, proptest::collection::vec(0..3_u8, 0..4), limits())
+            .prop_map(|(tenant, set, keys, limits)| Step::MakeMembers { tenant, set, keys, limits }),
         3 => (tenant(), owner(), 0..20_usize, proptest::option::of(0..3_u8), proptest::option::of(0..4_i64))
             .prop_map(|(tenant, owner, pick, label, age)| Step::Update { tenant, owner, pick, label, age }),
         3 => (tenant(), owner(), which()).prop_map(|(tenant, owner, which)| Step::Delete { tenant, owner, which }),
@@ -291,13 +307,34 @@ impl Pair {
                 .await;
             }
             Step::Add { tenant, owner, faces, limits } => {
-                let owner = self.owner(tenant, owner).await;
-                let some_used = self.scoped(tenant, owner).await.first().map(|face| face.id);
-                let other_set = matches!(owner, FaceOwner::FaceSet(_)) && self.is_other_pack(tenant, owner).await;
-                let new: Vec<NewFace> = faces.iter().map(|enrol| self.new_face(enrol, some_used, other_set)).collect();
+                let (owner, new) = self.new_faces(tenant, owner, &faces).await;
                 self.both(
                     async |store| store.add_faces(by(tenant_of(tenant)), owner, new.clone(), limits).await,
                     |faces| tell_faces(&faces),
+                )
+                .await;
+            }
+            Step::AddOf { tenant, faces, limits } => {
+                let mut new = Vec::new();
+                for (owner, theirs) in faces {
+                    new.push(self.new_faces(tenant, owner, &theirs).await);
+                }
+                self.both(
+                    async |store| store.add_faces_of(by(tenant_of(tenant)), new.clone(), limits).await,
+                    |faces| tell_faces(&faces),
+                )
+                .await;
+            }
+            Step::MakeMembers { tenant, set, keys, limits } => {
+                let set = self.set_id(tenant, set).await;
+                let mut new = Vec::new();
+                for key in keys {
+                    let id = PersonId::new(self.next_id()).unwrap();
+                    new.push(NewPerson { id, ..person(&format!("person-{key}")) });
+                }
+                self.both(
+                    async |store| store.make_members(by(tenant_of(tenant)), set, new.clone(), limits).await,
+                    |persons| format!("{persons:?}"),
                 )
                 .await;
             }
@@ -344,7 +381,7 @@ impl Pair {
             }
             Step::CreatePerson { tenant, key, join, limits } => {
                 let id = PersonId::new(self.next_id()).unwrap();
-                let new = likeness_domain::types::NewPerson { id, ..person(&format!("person-{key}")) };
+                let new = NewPerson { id, ..person(&format!("person-{key}")) };
                 let join: Vec<_> = join.into_iter().map(|name| self.new_set(name, None)).collect();
                 self.both(
                     async |store| store.create_person(by(tenant_of(tenant)), new.clone(), join.clone(), limits).await,
@@ -413,6 +450,14 @@ impl Pair {
                 self.memory_index.fail_next();
             }
         }
+    }
+
+    /// The owner and what it is to get.
+    async fn new_faces(&mut self, tenant: u8, owner: Owner, faces: &[Enrol]) -> (FaceOwner, Vec<NewFace>) {
+        let owner = self.owner(tenant, owner).await;
+        let some_used = self.scoped(tenant, owner).await.first().map(|face| face.id);
+        let other_set = matches!(owner, FaceOwner::FaceSet(_)) && self.is_other_pack(tenant, owner).await;
+        (owner, faces.iter().map(|enrol| self.new_face(enrol, some_used, other_set)).collect())
     }
 
     fn new_face(&mut self, enrol: &Enrol, used: Option<FaceId>, other_set: bool) -> NewFace {

@@ -7,7 +7,9 @@ use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use likeness_domain::access::{Grant, Grants};
-use likeness_domain::ports::{ArchiveStore, Clock, JobOutcome, JobStore};
+use likeness_domain::ports::{
+    ArchiveStore, Change, Clock, CommitPage, GalleryChange, GalleryStore, JobOutcome, JobStore,
+};
 use likeness_domain::types::{AccessKey, TimestampMs};
 use likeness_wire::native::archive_file::{Header, Reader};
 use likeness_wire::{Services, native};
@@ -410,6 +412,52 @@ async fn an_import_that_died_in_the_middle_enrols_nothing_twice() {
     assert_eq!((&done["outcome"]["n_faces"], &done["outcome"]["n_known"]), (&json!(1199), &json!(1)), "{done}");
     assert_eq!(n_faces(&server, "copy").await, 1200);
     assert_eq!(server.bed.archives.n_archives(), 0);
+}
+
+/// Each face of another person than the one before was a commit, and each person one or two.
+#[tokio::test]
+async fn faces_of_many_persons_are_one_commit_a_thousand() {
+    let server = Server::new().await;
+    let mut lines: Vec<Value> = [header()].into_iter().chain((0..1200).map(face)).collect();
+    for (number, line) in lines[1..].iter_mut().enumerate().filter(|(number, _)| number % 3 > 0) {
+        line["person"] = json!({"key": format!("p{}", number % 50)});
+    }
+    let before = server.bed.store.report(false).await.unwrap().revision;
+    let job = import(&server, IMPORT, text(lines.clone())).await;
+    let now = server.bed.clock.now();
+    let claimed =
+        server.bed.store.claim("import-faces", now, TimestampMs(now.0 + 10_000), None).await.unwrap().unwrap();
+    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
+    let worker = workers.into_iter().find(|worker| worker.handler.plan().kind == "import-faces").unwrap();
+    worker.handler.run(&claimed).await.unwrap();
+    let page = server.bed.store.changes_after(before, usize::MAX).await.unwrap();
+    let CommitPage::Commits { commits, .. } = page else { panic!("all commits are kept") };
+    let is_of_persons = |change: &Change| matches!(change, Change::PersonChanged(_));
+    let is_of_faces = |change: &Change| matches!(change, Change::Gallery(GalleryChange::Put { .. }));
+    let told: Vec<(usize, usize)> = commits
+        .iter()
+        .map(|commit| {
+            let n = |is: fn(&Change) -> bool| commit.changes.iter().filter(|change| is(change)).count();
+            (n(is_of_persons), n(is_of_faces))
+        })
+        .filter(|told| *told != (0, 0))
+        .collect();
+    assert_eq!(told, [(50, 0), (0, 1000), (0, 200)]);
+
+    // Nobody has noted it: the next one to do the job counts those faces, and makes no person again.
+    server.bed.clock.advance(Duration::from_secs(10));
+    let done = work_until_done(&server, "import-faces", &job).await;
+    assert_eq!(done["outcome"], json!({"n_faces": 1200, "n_known": 0, "n_refused": 0}));
+    let known = server.acme(200, "GET", "/persons?limit=100", Value::Null).await;
+    let known = known["persons"].as_array().unwrap();
+    assert_eq!(known.len(), 50);
+    assert_eq!(known.iter().map(|person| person["n_faces"].as_u64().unwrap()).sum::<u64>(), 800);
+    // Into another set they bring their faces.
+    let again = import(&server, "/face-sets/other/archive/import-later", text(lines)).await;
+    let again = work_until_done(&server, "import-faces", &again).await;
+    assert_eq!(again["outcome"], json!({"n_faces": 400, "n_known": 800, "n_refused": 0}));
+    assert_eq!(n_faces(&server, "other").await, 1200);
+    assert_eq!(n_faces(&server, "copy").await, 1200);
 }
 
 /// Whoever cancelled one in its middle had learned nothing.
