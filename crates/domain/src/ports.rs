@@ -37,7 +37,9 @@ pub use analysis::{
     ImageRules, PackInfo,
 };
 pub use archives::{ArchiveBounds, ArchiveId, ArchiveStore, OpenArchive};
-pub use commits::{Change, ChangeRef, Commit, CommitPage, CommitRecord, KeyAction, RecordPage, RecordPlace};
+pub use commits::{
+    BEGIN_ANEW, Change, ChangeRef, Commit, CommitPage, CommitRecord, KeyAction, RecordPage, RecordPlace,
+};
 pub use credentials::CredentialStore;
 pub use gallery::{
     FaceMove, FacePage, GalleryStore, OutsideHealth, OutsideTrouble, OwnersId, Page, PersonSummary, ReportProgress,

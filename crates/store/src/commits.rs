@@ -3,7 +3,7 @@
 //! A stored commit holds no vector and no text of a face: whoever reads it gets the rows that are still there. So deleting
 //! a face erases it from every stored commit as well, without touching one.
 
-use likeness_domain::ports::{Change, ChangeRef, GalleryChange, KeyAction, RecordPlace};
+use likeness_domain::ports::{BEGIN_ANEW, Change, ChangeRef, GalleryChange, KeyAction, RecordPlace};
 use likeness_domain::types::{AccessKeyId, FaceId, FaceSetId, PackId, PersonId, Revision, TenantId, TimestampMs};
 use likeness_domain::{Error, Kind};
 
@@ -110,9 +110,7 @@ pub(crate) fn check_place(
             revision.0
         ),
     };
-    Err(Error::new(Kind::Changed, message)
-        .with_field(if is_there { "since" } else { "cursor" })
-        .with_hint("read what there is anew, and then the changes from the beginning, without `since` and `cursor`"))
+    Err(Error::new(Kind::Changed, message).with_field(if is_there { "since" } else { "cursor" }).with_hint(BEGIN_ANEW))
 }
 
 /// Where a stretch of the record ends that goes on to the end.

@@ -28,7 +28,7 @@ pub use liveness::{ClipLiveness, LiveClip, StillLiveness, VideoInput};
 pub use persons::{
     AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage, PersonMerged, Persons, SplitPerson,
 };
-pub use record::Record;
+pub use record::{Record, RecordPosition};
 pub use tenants::{LimitsPatch, require_lawful};
 pub use threshold::{Comparisons, Scales, Threshold};
 pub use turns::Turns;

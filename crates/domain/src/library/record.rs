@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Library;
 use crate::access::{Caller, Grant};
-use crate::ports::{ChangeRef, CommitRecord, RecordPlace};
+use crate::ports::{BEGIN_ANEW, ChangeRef, CommitRecord, RecordPlace};
 use crate::types::{FaceSetId, FaceSetName, PersonId, PersonKey, Revision};
 use crate::{Error, Kind, Result, limits};
 
@@ -13,6 +13,40 @@ const READ_AT_ONCE: usize = 1000;
 
 /// Commits that are looked at for one page of those of one face set: bounds what a page costs.
 const LOOKED_AT_MAX: usize = 20_000;
+
+/// Where somebody goes on to read the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordPosition {
+    /// Behind everything that was read.
+    pub place: RecordPlace,
+    /// Up to which revision the reader has been told that not all commits are kept; `None` for one that begins.
+    pub told: Option<Revision>,
+}
+
+impl From<Revision> for RecordPosition {
+    /// Of a reader that begins behind a revision.
+    fn from(revision: Revision) -> Self {
+        Self { place: revision.into(), told: None }
+    }
+}
+
+impl RecordPosition {
+    /// `Changed` if commits behind the place may have been compacted since: the shares of a tenant lose their oldest commits
+    /// each by itself, so that the commit of the place may still be there when later ones are gone.
+    fn need_whole(&self, compacted: Revision) -> Result<()> {
+        match self.told {
+            Some(told) if compacted > told.max(self.place.revision) => {
+                let message = format!(
+                    "the record of changes does not go on from where `cursor` ends, behind commit {}: up to commit {} not all are \
+                     kept any more",
+                    self.place.revision.0, compacted.0
+                );
+                Err(Error::new(Kind::Changed, message).with_field("cursor").with_hint(BEGIN_ANEW))
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 /// A stretch of the record.
 #[derive(Debug, Clone)]
@@ -26,20 +60,20 @@ pub struct Record {
     /// Up to this one not all commits of the tenant are kept any more.
     pub compacted: Revision,
     /// How far it goes: what comes after that is new.
-    pub reached: RecordPlace,
+    pub reached: RecordPosition,
     /// Whether the next stretch begins there already. A stretch may be empty and yet not be the last.
     pub has_more: bool,
 }
 
 impl Library {
-    /// The tenant's commits after a place, at most `limit` of them; with a face set only what changed of that and its
-    /// gallery. Needs the manage grant, for every face set. `Changed` for a place that may be of another history;
-    /// `FaceSetNotFound`; `InvalidArgument` for a limit above [`limits::PERSON_PAGE_MAX`].
+    /// The tenant's commits after a position, at most `limit` of them; with a face set only what changed of that and its
+    /// gallery. Needs the manage grant, for every face set. `Changed` for a position that may be of another history, or behind
+    /// which commits are gone that the reader was not told of; `FaceSetNotFound`; `InvalidArgument` for a limit above [`limits::PERSON_PAGE_MAX`].
     pub async fn record(
         &self,
         caller: &Caller,
         face_set: Option<&FaceSetName>,
-        after: RecordPlace,
+        after: RecordPosition,
         limit: u64,
     ) -> Result<Record> {
         caller.require(Grant::Manage)?;
@@ -58,15 +92,16 @@ impl Library {
         let (mut reached, mut n_looked_at) = (after, 0);
         let (compacted, has_more) = loop {
             let n_read = if wanted.is_some() { READ_AT_ONCE } else { limit };
-            let page = store.record_after(caller.tenant, reached, n_read).await?;
+            let page = store.record_after(caller.tenant, reached.place, n_read).await?;
+            reached.need_whole(page.compacted)?;
             let mut has_more = page.has_more;
             n_looked_at += page.commits.len();
-            reached = page.reached;
+            reached = RecordPosition { place: page.reached, told: Some(page.compacted) };
             for commit in page.commits {
                 let Some(commit) = concerning(commit, wanted) else { continue };
                 if commits.len() == limit {
                     has_more = true;
-                    reached = commits.last().map_or(reached, place_of);
+                    reached.place = commits.last().map_or(reached.place, place_of);
                     break;
                 }
                 commits.push(commit);
@@ -173,5 +208,37 @@ fn person_of(change: &ChangeRef) -> Option<PersonId> {
     match change {
         ChangeRef::PersonChanged(person) | ChangeRef::PersonDeleted(person) => Some(*person),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_goes_on_only_where_it_misses_nothing_that_it_was_not_told_of() {
+        let position = |revision: u64, told: Option<u64>| RecordPosition {
+            place: Revision(revision).into(),
+            told: told.map(Revision),
+        };
+        for (position, compacted) in [
+            (position(0, None), 0),
+            (position(5, None), 306),
+            (position(5, Some(0)), 0),
+            (position(5, Some(0)), 5),
+            (position(500, Some(0)), 306),
+            // In the middle of a first reading of a record that was not whole when it began.
+            (position(5, Some(306)), 306),
+            (position(5, Some(306)), 200),
+        ] {
+            position.need_whole(Revision(compacted)).unwrap();
+        }
+        for (position, compacted) in
+            [(position(5, Some(0)), 6), (position(5, Some(306)), 307), (position(5, Some(3)), 306)]
+        {
+            let error = position.need_whole(Revision(compacted)).unwrap_err();
+            assert_eq!((error.kind(), error.field()), (Kind::Changed, Some("cursor")), "{error}");
+            assert!(error.message().contains(&format!("up to commit {compacted} not all")), "{error}");
+        }
     }
 }

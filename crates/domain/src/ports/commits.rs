@@ -124,6 +124,10 @@ impl From<Revision> for RecordPlace {
     }
 }
 
+/// The hint for whoever cannot go on in the record of commits.
+pub const BEGIN_ANEW: &str =
+    "read what there is anew, and then the changes from the beginning, without `since` and `cursor`";
+
 /// Answer of [`super::GalleryStore::record_after`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordPage {

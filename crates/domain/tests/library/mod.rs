@@ -9,6 +9,7 @@ mod jobs;
 mod liveness;
 mod persons;
 mod quality;
+mod record;
 mod search;
 mod thumbnails;
 mod transient;

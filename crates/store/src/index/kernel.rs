@@ -301,14 +301,6 @@ pub struct BatchRows<'a> {
     pub next_fine: &'a [CodeLine],
 }
 
-impl BatchRows<'_> {
-    /// Scale and residual of the row's whole codes.
-    #[inline]
-    fn whole_sizes(&self, row: usize) -> RowSizes {
-        self.rows.sizes[row].with_residual(self.residuals[row])
-    }
-}
-
 /// Probes side by side, as [`Kernel::scan_batch`] of the kernel that made them needs them.
 #[derive(Debug, Clone)]
 pub struct BatchProbes {

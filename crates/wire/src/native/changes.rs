@@ -25,10 +25,10 @@ pub(super) async fn list(Call { api, caller }: Call, Query(mut words): Query) ->
         return Err(Error::invalid("cursor", "`cursor` and `since` exclude each other").into());
     }
     let list = format!("changes {}", face_set.as_ref().map_or("", FaceSetName::as_str));
-    let from = api.cursors.open_place(caller.tenant, &list, cursor.as_deref())?;
+    let from = api.cursors.open_position(caller.tenant, &list, cursor.as_deref())?;
     let after = from.unwrap_or_else(|| Revision(since.unwrap_or(0)).into());
     let record = api.library.record(&caller, face_set.as_ref(), after, limit).await?;
-    let position = api.cursors.seal_place(caller.tenant, &list, record.reached);
+    let position = api.cursors.seal_position(caller.tenant, &list, record.reached);
     let next_cursor = record.has_more.then(|| position.clone());
     let commits = record.commits.iter().map(|commit| told(commit, &record)).collect();
     Ok(json(StatusCode::OK, &dto::Changes { commits, compacted: record.compacted.0, next_cursor, position }))

@@ -6,6 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use likeness_domain::Error;
+use likeness_domain::library::RecordPosition;
 use likeness_domain::ports::RecordPlace;
 use likeness_domain::types::{InstallationSecret, Revision, TenantId};
 
@@ -63,26 +64,40 @@ impl Cursors {
         number.map(Some).map_err(|_| Error::invalid("cursor", "`cursor` is of another kind of listing"))
     }
 
-    /// The same for a place in the record of changes.
-    pub(super) fn seal_place(&self, tenant: TenantId, list: &str, place: RecordPlace) -> String {
-        let number = place.revision.0.to_be_bytes();
+    /// The same for a position in the record of changes: its revision, up to where the reader knows that commits are gone, and
+    /// the mark, if there is one. A byte between them sets its length apart from those of earlier programs.
+    pub(super) fn seal_position(&self, tenant: TenantId, list: &str, position: RecordPosition) -> String {
+        let RecordPosition { place, told } = position;
+        let told = told.map_or(0, |told| told.0);
         let mark = place.mark.map(u64::to_be_bytes);
-        self.seal(tenant, list, &[&number[..], mark.as_ref().map_or(&[], |mark| &mark[..])].concat())
+        let mark = mark.as_ref().map_or(&[][..], |mark| mark);
+        self.seal(tenant, list, &[&place.revision.0.to_be_bytes()[..], &told.to_be_bytes(), &[0], mark].concat())
     }
 
-    /// The place of a cursor, if there is one. Without a mark it may be one of an earlier program.
-    pub(super) fn open_place(
+    /// The position of a cursor, if there is one. One of an earlier program is a revision with a mark or without, whose reader
+    /// was perhaps not told that anything is gone.
+    pub(super) fn open_position(
         &self,
         tenant: TenantId,
         list: &str,
         text: Option<&str>,
-    ) -> Result<Option<RecordPlace>, Error> {
+    ) -> Result<Option<RecordPosition>, Error> {
         let Some(text) = text else { return Ok(None) };
-        let place = self.open(tenant, list, text)?;
+        let bytes = self.open(tenant, list, text)?;
+        let number = |at: usize| {
+            let number = bytes.get(at..)?.first_chunk()?;
+            Some(u64::from_be_bytes(*number))
+        };
         let read = || {
-            let (number, mark) = place.split_first_chunk()?;
-            let mark = (!mark.is_empty()).then(|| mark.try_into().map(u64::from_be_bytes)).transpose().ok()?;
-            Some(RecordPlace { revision: Revision(u64::from_be_bytes(*number)), mark })
+            let (told, mark) = match bytes.len() {
+                8 => (0, None),
+                16 => (0, Some(number(8)?)),
+                17 => (number(8)?, None),
+                25 => (number(8)?, Some(number(17)?)),
+                _ => return None,
+            };
+            let place = RecordPlace { revision: Revision(number(0)?), mark };
+            Some(RecordPosition { place, told: Some(Revision(told)) })
         };
         read().map(Some).ok_or_else(|| Error::invalid("cursor", "`cursor` is of another kind of listing"))
     }
@@ -123,5 +138,28 @@ mod tests {
         }
         assert_eq!(cursors.open_number(ours, "x", Some(&cursors.seal_number(ours, "x", 7))).unwrap(), Some(7));
         assert!(cursors.open_number(ours, "persons", Some(&cursor)).is_err(), "no number");
+    }
+
+    #[test]
+    fn a_position_is_read_as_it_was_given_and_those_of_earlier_programs_know_of_nothing_gone() {
+        let cursors = Cursors::new(&InstallationSecret::from_bytes([1; 32]));
+        let ours = TenantId::from_bits(1);
+        let position = |revision: u64, told: u64, mark| RecordPosition {
+            place: RecordPlace { revision: Revision(revision), mark },
+            told: Some(Revision(told)),
+        };
+        let read = |text: &str| cursors.open_position(ours, "changes ", Some(text)).map(Option::unwrap);
+        for given in [position(0, 0, None), position(7, 3, Some(0)), position(u64::MAX, u64::MAX, Some(u64::MAX))] {
+            assert_eq!(read(&cursors.seal_position(ours, "changes ", given)).unwrap(), given);
+        }
+        let begun = RecordPosition { told: None, ..position(7, 0, Some(9)) };
+        assert_eq!(read(&cursors.seal_position(ours, "changes ", begun)).unwrap(), position(7, 0, Some(9)));
+        let (revision, mark) = (7_u64.to_be_bytes(), 9_u64.to_be_bytes());
+        assert_eq!(read(&cursors.seal(ours, "changes ", &revision)).unwrap(), position(7, 0, None));
+        let with_mark = [revision, mark].concat();
+        assert_eq!(read(&cursors.seal(ours, "changes ", &with_mark)).unwrap(), position(7, 0, Some(9)));
+        for n_bytes in (0..40).filter(|n_bytes| ![8, 16, 17, 25].contains(n_bytes)) {
+            assert_eq!(read(&cursors.seal(ours, "changes ", &vec![1; n_bytes])).unwrap_err().field(), Some("cursor"));
+        }
     }
 }
