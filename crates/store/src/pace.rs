@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-/// Fewest rows of a step: each costs a flush, and large work has to come to its end.
-const ROWS_MIN: usize = 8;
-
-/// Rows of the first step, whose time nobody knows.
-const ROWS_FIRST: usize = 64;
+/// Rows of the first step, whose time nobody knows, and fewest of any: a step costs a flush or statements by itself, some
+/// milliseconds and on a busy machine far more, so that one of fewer rows would hardly take less time, and large work has to
+/// come to its end.
+const ROWS_MIN: usize = 64;
 
 /// Learns from the time that steps took how many rows the next one may have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     n_rows: usize,
-    n_rows_min: usize,
     n_rows_max: usize,
     aim: Duration,
 }
@@ -21,15 +19,8 @@ impl Pace {
     /// Steps of at most so many rows that take about `aim`; [`Duration::MAX`] for as many rows as may be.
     pub(crate) fn new(n_rows_max: usize, aim: Duration) -> Self {
         let n_rows_max = n_rows_max.max(1);
-        let n_rows = if aim == Duration::MAX { n_rows_max } else { n_rows_max.min(ROWS_FIRST) };
-        Self { n_rows, n_rows_min: ROWS_MIN.min(n_rows_max), n_rows_max, aim }
-    }
-
-    /// Steps of no fewer rows than these, where a step costs so much by itself that fewer would hardly take less time.
-    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "of steps that are transactions of a database"))]
-    pub(crate) fn of_at_least(self, n_rows_min: usize) -> Self {
-        let n_rows_min = n_rows_min.min(self.n_rows_max);
-        Self { n_rows: self.n_rows.max(n_rows_min), n_rows_min, ..self }
+        let n_rows = if aim == Duration::MAX { n_rows_max } else { n_rows_max.min(ROWS_MIN) };
+        Self { n_rows, n_rows_max, aim }
     }
 
     /// Rows of the next step, at least one.
@@ -44,10 +35,10 @@ impl Pace {
             return;
         }
         let fitting = n_rows as f64 * self.aim.as_secs_f64() / wall.as_secs_f64().max(1e-6);
-        let (least, most) = (self.n_rows_min, (2 * self.n_rows).min(self.n_rows_max));
+        let most = (2 * self.n_rows).min(self.n_rows_max);
         // A step with few rows left says what they took, and not that more would take too long.
         let fitting = if wall <= self.aim { fitting.max(self.n_rows as f64) } else { fitting.min(self.n_rows as f64) };
-        self.n_rows = (fitting as usize).clamp(least, most);
+        self.n_rows = (fitting as usize).clamp(ROWS_MIN.min(most), most);
     }
 }
 
@@ -72,9 +63,9 @@ mod tests {
         assert_eq!(pace.n_rows(), 64);
         assert_eq!(settled(&mut pace, 20, 1), 128, "twofold at most");
         assert_eq!(settled(&mut pace, 20, 9), 500);
-        assert_eq!(settled(&mut pace, 200, 1), 50, "at once");
+        assert_eq!(settled(&mut pace, 100, 1), 100, "at once");
         assert_eq!(settled(&mut pace, 1, 20), 1000, "never more than may be");
-        assert_eq!(settled(&mut pace, 1_000_000, 1), 8, "never so few that it does not come to its end");
+        assert_eq!(settled(&mut pace, 1_000_000, 1), 64, "never so few that it does not come to its end");
     }
 
     #[test]
@@ -86,7 +77,7 @@ mod tests {
         pace.took(0, Duration::from_secs(1));
         assert_eq!(pace.n_rows(), 500);
         pace.took(3, Duration::from_millis(30));
-        assert_eq!(pace.n_rows(), 8);
+        assert_eq!(pace.n_rows(), 64);
     }
 
     #[test]

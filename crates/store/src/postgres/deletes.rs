@@ -31,12 +31,9 @@ use crate::pace::Pace;
 /// Steps that are looked at for one to make: more than may be damaged.
 const LOOKED_AT: i64 = 64;
 
-/// Fewest faces of a step: its statements take some milliseconds whatever they are about.
-const ROWS_MIN: usize = 64;
-
 /// The pace of steps of deletes.
 pub(super) fn pace(settings: &Settings) -> Pace {
-    Pace::new(settings.delete_rows, settings.step_aim).of_at_least(ROWS_MIN)
+    Pace::new(settings.delete_rows, settings.step_aim)
 }
 
 /// How a delete goes on after its first commit.

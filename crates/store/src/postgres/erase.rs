@@ -18,9 +18,6 @@ use crate::pace::Pace;
 /// Most faces of a deleted person that are erased within the delete itself.
 pub(super) const AT_ONCE_MAX: i64 = 64;
 
-/// Fewest rows erased in one transaction while there are more.
-const ROWS_MIN: usize = 100;
-
 /// Most rows erased in one transaction, and commits compacted.
 const ROWS: usize = 1000;
 
@@ -38,7 +35,7 @@ pub(super) async fn maintain(shared: Arc<Shared>) {
     let mut delete_pace = deletes::pace(&shared.settings);
     // Counting commits reads them all.
     let mut count_at = Instant::now();
-    let mut erase_pace = Pace::new(ROWS, shared.settings.step_aim).of_at_least(ROWS_MIN);
+    let mut erase_pace = Pace::new(ROWS, shared.settings.step_aim);
     loop {
         let worked = async {
             if deletes::make_abandoned(&shared, &mut delete_pace).await? {

@@ -232,7 +232,9 @@ impl Case {
                 };
                 let terms = if is_whole { probe.terms.of_whole_codes() } else { probe.terms };
                 let sizes: Vec<_> = match is_whole {
-                    true => (0..self.sizes.len()).map(|row| rows.whole_sizes(row)).collect(),
+                    true => (0..self.sizes.len())
+                        .map(|row| rows.rows.sizes[row].with_residual(rows.residuals[row]))
+                        .collect(),
                     false => self.sizes.clone(),
                 };
                 self.check((kernel.name(), &sizes), found, groups.clone(), &all, (sum_of, &terms, cutoff));
