@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use likeness_domain::access::{Caller, Limits, TenantUsage};
+use likeness_domain::access::{Caller, Grant, Limits, TenantUsage};
 use likeness_domain::filter::{self, Expr, Vocabulary};
 use likeness_domain::library::{self, Comparisons, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
 use likeness_domain::policy::{self, QualityThresholds};
@@ -489,6 +489,37 @@ pub(super) fn person(person: Person, n_faces: Option<u64>) -> dto::Person {
         created_at: time_text(person.created_at),
         thumbnail: None,
         unknown: Vec::new(),
+    }
+}
+
+/// The answer of a change: whoever may not read persons learns nothing of one by changing it, or by a change that changes
+/// nothing.
+pub(super) fn changed_person(caller: &Caller, person: dto::Person) -> dto::Person {
+    if caller.grants.contains(Grant::Read) {
+        return person;
+    }
+    dto::Person { name: None, note: None, face_sets: None, n_faces: None, ..person }
+}
+
+/// The same for a face: what is left says which one it is, where it was in its picture, and when it was changed.
+pub(super) fn changed_face(caller: &Caller, face: dto::Face) -> dto::Face {
+    if caller.grants.contains(Grant::Read) {
+        return face;
+    }
+    let dto::Face { id, detection, created_at, updated_at, .. } = face;
+    dto::Face {
+        id,
+        person: None,
+        person_name: None,
+        subject: None,
+        external_id: None,
+        note: None,
+        fields: BTreeMap::new(),
+        detection,
+        template: None,
+        source: None,
+        created_at,
+        updated_at,
     }
 }
 

@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, header};
 use likeness_domain::Error;
+use likeness_domain::access::{Caller, Grant};
 use likeness_domain::types::{Face, FaceSet, FaceSetSummary, Person, Precondition, Tenant};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -104,6 +105,11 @@ fn digest(thing: &impl Serialize) -> String {
     let mut digits = hex(&Sha256::digest(text));
     digits.truncate(DIGITS);
     digits
+}
+
+/// The answer of a change with its tag, from which somebody who may not read could find out short texts by trying.
+pub(super) fn tagged_if_read(caller: &Caller, response: Response, tag: &str) -> Response {
+    if caller.grants.contains(Grant::Read) { tagged(response, tag) } else { response }
 }
 
 /// The answer with its tag.

@@ -90,7 +90,8 @@ pub(super) async fn update(
     let tag = etag::of_person(&person);
     // Not looked up by its key: what was changed is answered, whatever became of the key meanwhile.
     let face_sets = api.library.memberships(&caller, &person).await?;
-    Ok(etag::tagged(json(StatusCode::OK, &person_with(person, &caller, face_sets, None)), &tag))
+    let answer = convert::changed_person(&caller, person_with(person, &caller, face_sets, None));
+    Ok(etag::tagged_if_read(&caller, json(StatusCode::OK, &answer), &tag))
 }
 
 /// `DELETE /persons/{key}`
@@ -135,7 +136,10 @@ pub(super) async fn add_face(
     let added = api.library.add_person_faces(&caller, AddPersonFaces { person: key, images }).await?;
     let mut faces = Vec::with_capacity(added.faces.len());
     for face in added.faces {
-        faces.push(convert::face_of(face?, Some(&added.person)));
+        let face = convert::face_of(face?, Some(&added.person));
+        // What is said of the person is not of this request.
+        let person_name = face.person_name.clone().filter(|_| caller.grants.contains(Grant::Read));
+        faces.push(dto::Face { person_name, ..face });
     }
     let answer = dto::Faces::of(faces);
     Ok(json(StatusCode::CREATED, &answer))
@@ -172,7 +176,8 @@ pub(super) async fn move_faces(
     let ids = face_ids(&body.face_ids)?;
     let moved = api.library.move_person_faces(&caller, &key, &to, ids).await;
     let (person, moved) = moved.map_err(|error| twice("to", error))?;
-    let faces: Vec<_> = moved.into_iter().map(|face| convert::face_of(face, Some(&person))).collect();
+    let changed = |face| convert::changed_face(&caller, convert::face_of(face, Some(&person)));
+    let faces: Vec<_> = moved.into_iter().map(changed).collect();
     let unknown = convert::unknown(body.face_ids, faces.iter().map(|face| &face.id));
     Ok(json(StatusCode::OK, &dto::Faces { unknown, ..dto::Faces::of(faces) }))
 }
@@ -185,7 +190,7 @@ pub(super) async fn merge(
 ) -> Answer {
     let merged = api.library.merge_persons(&caller, &known_key("from", body.from)?, &key).await;
     let merged = merged.map_err(|error| twice("from", error))?;
-    let person = person_with(merged.person, &caller, merged.face_sets, None);
+    let person = convert::changed_person(&caller, person_with(merged.person, &caller, merged.face_sets, None));
     Ok(json(StatusCode::OK, &dto::PersonMerged { person, n_moved: merged.n_moved }))
 }
 
@@ -206,7 +211,8 @@ pub(super) async fn split(
     let n_faces = faces.len() as u64;
     let moved: Vec<String> = faces.iter().map(|face| face.id.to_string()).collect();
     let unknown = convert::unknown(body.face_ids, &moved);
-    let answer = dto::Person { unknown, ..person_with(person, &caller, face_sets, Some(n_faces)) };
+    let person = convert::changed_person(&caller, person_with(person, &caller, face_sets, Some(n_faces)));
+    let answer = dto::Person { unknown, ..person };
     Ok(json(StatusCode::CREATED, &answer))
 }
 
@@ -243,7 +249,7 @@ pub(super) async fn change_face_sets(
     }
     // A key for some face sets may have taken the person out of its own sight; it is told so by an empty list.
     let face_sets = api.library.memberships(&caller, &person).await?;
-    Ok(json(StatusCode::OK, &person_with(person, &caller, face_sets, None)))
+    Ok(json(StatusCode::OK, &convert::changed_person(&caller, person_with(person, &caller, face_sets, None))))
 }
 
 /// `GET /face-sets/{name}/persons`

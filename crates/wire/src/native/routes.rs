@@ -231,7 +231,8 @@ pub(super) async fn update_face(
     let request = library::UpdateFace { only_if: if_match.on(etag::of_face), ..convert::update_face(body)? };
     let (_, face) = api.library.update_face(&caller, &name, id, request).await?;
     let tag = etag::of_face(&face);
-    Ok(etag::tagged(json(StatusCode::OK, &one_face(&api, &caller, face).await?), &tag))
+    let answer = convert::changed_face(&caller, one_face(&api, &caller, face).await?);
+    Ok(etag::tagged_if_read(&caller, json(StatusCode::OK, &answer), &tag))
 }
 
 /// Pictures in an answer that no cache keeps.

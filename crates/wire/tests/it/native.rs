@@ -302,6 +302,59 @@ async fn a_key_hands_on_only_what_it_has() {
     refused(server.send("scoped", "GET", "/keys", &[], Value::Null).await, "forbidden");
 }
 
+/// Whoever may change persons and faces and not read them learns nothing of them by changing them, nor by a change that
+/// changes nothing.
+#[tokio::test]
+async fn changes_show_those_who_may_not_read_only_what_was_changed() {
+    const SECRETS: [&str; 6] = ["Anna Rossi", "top secret", "vault", "Rome", "badge 7", "observed"];
+    let server = Server::new().await;
+    let fields = json!([{"name": "city", "type": "string"}]);
+    server.acme(201, "POST", "/face-sets", json!({"name": "vault", "fields": fields})).await;
+    server.acme(201, "POST", "/face-sets", json!({"name": "open"})).await;
+    for key in ["e-1", "e-2"] {
+        let person = json!({"key": key, "name": "Anna Rossi", "note": "top secret", "face_sets": ["vault"]});
+        server.acme(201, "POST", "/persons", person).await;
+    }
+    let image = json!({"base64": base64(P1)});
+    let own = json!({"image": image, "subject": "badge 7", "external_id": "observed", "note": "top secret",
+        "fields": {"city": "Rome"}});
+    let face = server.acme(201, "POST", "/face-sets/vault/faces", own).await["faces"][0]["id"].clone();
+    let of_set = format!("/face-sets/vault/faces/{}", face.as_str().unwrap());
+    let of_person = json!({"image": image, "source": "observed"});
+    let moved = server.acme(201, "POST", "/persons/e-1/faces", of_person).await["faces"][0]["id"].clone();
+    for (name, grants) in
+        [("enrols", &[Grant::Enrol][..]), ("deletes", &[Grant::Delete]), ("both", &[Grant::Enrol, Grant::Delete])]
+    {
+        server.add_key("acme", name, |key| AccessKey { grants: Grants::of(grants), ..key }).await;
+    }
+    let own_face = json!({"image": image, "source": "mine"});
+    for (key, method, path, body, names) in [
+        ("enrols", "PATCH", "/persons/e-1", json!({}), json!("e-1")),
+        ("enrols", "PATCH", "/persons/e-1", json!({"name": "Anna Rossi"}), json!("e-1")),
+        ("enrols", "PATCH", &of_set, json!({}), face.clone()),
+        ("enrols", "POST", "/persons/e-1/faces", own_face, json!("mine")),
+        ("enrols", "POST", "/persons/e-1/face-sets", json!({"join": ["open"]}), json!("e-1")),
+        ("deletes", "POST", "/persons/e-1/face-sets", json!({"leave": ["nosuch"]}), json!("e-1")),
+        ("both", "POST", "/persons/e-1/move", json!({"to": "e-2", "face_ids": [moved]}), moved.clone()),
+        ("both", "POST", "/persons/e-2/split", json!({"key": "e-3", "face_ids": [moved]}), json!("e-3")),
+        ("both", "POST", "/persons/e-1/merge", json!({"from": "e-2"}), json!("e-1")),
+    ] {
+        let (status, headers, answer) = server.send(key, method, path, &[], body.clone()).await;
+        assert!((200..300).contains(&status), "{key} {method} {path} {body}: {status} {answer}");
+        let text = answer.to_string();
+        assert!(text.contains(names.as_str().unwrap()), "{method} {path} {body}: {text}");
+        for secret in SECRETS {
+            assert!(!text.contains(secret), "{key} {method} {path} {body} shows {secret}: {text}");
+        }
+        assert!(headers.get("etag").is_none(), "{key} {method} {path} {body}: {headers:?}");
+        refused(server.send(key, "GET", "/persons/e-1", &[], Value::Null).await, "forbidden");
+    }
+    // Who may read sees what became of it.
+    let shown = server.acme(200, "PATCH", "/persons/e-1", json!({})).await;
+    assert_eq!((&shown["name"], &shown["note"]), (&json!("Anna Rossi"), &json!("top secret")));
+    assert_eq!(server.acme(200, "PATCH", &of_set, json!({})).await["fields"], json!({"city": "Rome"}));
+}
+
 #[tokio::test]
 async fn a_key_is_listed_switched_rotated_and_deleted() {
     let server = Server::new().await;
