@@ -10,7 +10,7 @@ use super::checksums::TABLES;
 use super::errors::{Answer, Failure, RECOVER};
 use super::health::Health;
 use super::rebuild::Filled;
-use super::rows::{self, FACE_COLUMNS};
+use super::rows::{self, FACE_COLUMNS, PERSON_COLUMNS, PERSON_INTACT, SET_COLUMNS, SET_INTACT};
 use super::rules::{RULES, Rule};
 use super::schema::DATABASE_FILE;
 use super::scrub::is_damage;
@@ -231,6 +231,7 @@ impl Findings {
              members sets, and all of them tenants"
                 .into(),
         );
+        self.look("that face sets and persons can be decoded", |problems| owners(conn, problems))?;
         self.look("that faces can be decoded", |problems| faces(conn, problems, watch))?;
         watch(ReportProgress { stage: "decoding templates", n_done: 0, n_all: 0 });
         self.look("that templates can be decoded", |problems| templates::check(conn, problems, PROBLEMS_MAX))?;
@@ -256,6 +257,53 @@ impl Findings {
 /// A text out of the database, which may be damaged, in one line.
 fn one_line(text: &str) -> String {
     text.escape_debug().to_string()
+}
+
+/// Reads every face set and every person; lists those that cannot be what was written though their checksums are right, as
+/// those of rows that were damaged before a layout with checksums.
+pub(super) fn owners(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
+    let tables = [
+        (
+            "face set",
+            format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.name IS NOT NULL ORDER BY s.id"),
+            SET_INTACT,
+        ),
+        (
+            "person",
+            format!("SELECT {PERSON_COLUMNS} FROM persons AS p WHERE p.key IS NOT NULL ORDER BY p.id"),
+            PERSON_INTACT,
+        ),
+    ];
+    for (what, sql, intact) in tables {
+        let mut statement = conn.prepare(&sql)?;
+        let mut found = statement.query([])?;
+        while let Some(row) = found.next()? {
+            let read = match what {
+                "person" => rows::person_row(row).err(),
+                _ => rows::set_row(row).err(),
+            };
+            let why = match read {
+                None => continue,
+                // Named by its damage already.
+                Some(_) if !row.get::<_, bool>(intact)? => continue,
+                Some(Failure::Damaged(why)) => why,
+                Some(Failure::Sqlite(error)) if is_damage(&error) => error.to_string(),
+                Some(other) => return Err(other),
+            };
+            let (id, name) =
+                (row.get::<_, i64>(0)?, row.get::<_, Option<String>>(2).ok().flatten().unwrap_or_default());
+            problems.push(format!(
+                "{what} `{}` (number {id}) cannot be decoded, so that nothing shows it: {}: put it right in the database, or go \
+                 back to a backup from before",
+                one_line(&name),
+                one_line(&why)
+            ));
+            if problems.len() > PROBLEMS_MAX {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Reads every face; lists those that cannot be what was written.

@@ -97,8 +97,14 @@ pub(super) fn person_id(value: u64) -> Answer<PersonId> {
     PersonId::new(value).ok_or_else(|| damaged_id("person"))
 }
 
+/// Column of [`SET_COLUMNS`] that says whether the row is what was written.
+pub(super) const SET_INTACT: usize = 12;
+
+/// The same of [`PERSON_COLUMNS`].
+pub(super) const PERSON_INTACT: usize = 7;
+
 pub(super) fn set_row(row: &Row<'_>) -> Answer<SetRow> {
-    need_intact(row, 12, "face set", 0)?;
+    need_intact(row, SET_INTACT, "face set", 0)?;
     Ok(SetRow {
         face_set: FaceSet {
             id: face_set_id(row.get(0)?)?,
@@ -120,7 +126,7 @@ pub(super) fn set_row(row: &Row<'_>) -> Answer<SetRow> {
 }
 
 pub(super) fn person_row(row: &Row<'_>) -> Answer<PersonRow> {
-    need_intact(row, 7, "person", 0)?;
+    need_intact(row, PERSON_INTACT, "person", 0)?;
     Ok(PersonRow {
         person: Person {
             id: person_id(row.get(0)?)?,

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::errors::Answer;
+use super::report;
 use super::respell::{self, Respelled};
 use super::schema::{APPLICATION_ID, Migration, version};
 
@@ -40,6 +41,12 @@ pub(super) fn migrate(conn: &mut Connection, migrations: &[Migration]) -> Answer
             );
         } else if n_rows > 0 {
             tracing::info!(n_rows, "names are in Unicode NFC now");
+        }
+        // Rows of old layouts had no checksums: the ones that were just made hold for whatever stood there.
+        let mut problems = Vec::new();
+        report::owners(conn, &mut problems)?;
+        for problem in problems {
+            tracing::error!("{problem}");
         }
     }
     Ok(())

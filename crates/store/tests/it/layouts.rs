@@ -143,6 +143,32 @@ fn a_folder_of_layout_4_is_upgraded_and_keeps_its_held_faces() {
     });
 }
 
+/// Rows of old layouts have no checksums, so that those which an upgrade makes hold for damaged rows, too.
+#[test]
+fn what_was_damaged_before_there_were_checksums_is_named() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join(DATABASE_FILE);
+    std::fs::write(&file, include_bytes!("../data/6/likeness.db")).unwrap();
+    let conn = rusqlite::Connection::open(&file).unwrap();
+    let before = block_on(async {
+        let copy = tempfile::tempdir().unwrap();
+        std::fs::copy(&file, copy.path().join(DATABASE_FILE)).unwrap();
+        let store = EmbeddedStore::open(copy.path(), Arc::new(Ledger::default())).unwrap();
+        store.report(true).await.unwrap()
+    });
+    assert_eq!((before.problems, before.n_face_sets, before.n_persons), (vec![], 1, 1));
+    conn.execute_batch("UPDATE face_sets SET fields = 'city:blob'; UPDATE persons SET key = 'a' || char(7)").unwrap();
+    drop(conn);
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let problems = store.report(true).await.unwrap().problems;
+        for (owner, name) in [("face set", "`staff`"), ("person", "`a\\u{7}`")] {
+            let is_named = |problem: &&String| problem.starts_with(owner) && problem.contains(name);
+            assert_eq!(problems.iter().filter(is_named).count(), 1, "{owner} {name}: {problems:?}");
+        }
+    });
+}
+
 /// A file of layout 6, with a face made from a held one: what is written to it afterwards stands beside what was there.
 #[test]
 fn a_folder_of_layout_6_is_upgraded_and_takes_templates_of_further_packs() {

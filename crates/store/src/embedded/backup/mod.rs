@@ -140,9 +140,13 @@ pub(super) fn keep_copy(conn: &Connection, dir: &Path, version: u32) -> Answer<P
     write(conn, dir, &to, &mut |_, _, _| Ok(())).map_err(|error| {
         let message =
             format!("cannot keep a copy of {n_bytes} bytes before the layout is upgraded: {}", error.message());
-        Failure::Said(Error::new(error.kind(), message).with_hint(
-            "make room, or make a backup elsewhere and set `upgrade_copy = false` (LIKENESS_UPGRADE_COPY=false)",
-        ))
+        const ELSEWHERE: &str = "make a backup elsewhere and set `upgrade_copy = false` (LIKENESS_UPGRADE_COPY=false)";
+        let hint = match (error.hint(), error.kind()) {
+            (Some(hint), _) => hint.to_owned(),
+            (None, Kind::StorageFull) => format!("make room, or {ELSEWHERE}"),
+            (None, _) => format!("remove what keeps the copy from being written, or {ELSEWHERE}"),
+        };
+        Failure::Said(Error::new(error.kind(), message).with_hint(hint))
     })?;
     Ok(to)
 }
