@@ -50,7 +50,7 @@ fn who_was_away_for_longer_than_commits_are_kept_is_told_so() {
     let read_before = read(&library, begin, 100).unwrap();
     assert_eq!(read_before.commits.len(), 2);
     for number in 0..60 {
-        let note = Some(Note::new(&format!("note {number}")).unwrap());
+        let note = Some(Note::new(format!("note {number}")).unwrap());
         let patch = FaceSetPatch { note, ..FaceSetPatch::default() };
         block_on(library.update_face_set(&owner, &name("staff"), patch)).unwrap();
     }
