@@ -52,7 +52,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use likeness_domain::Error;
 
@@ -258,7 +258,10 @@ impl Command {
 pub(crate) fn run() -> ExitCode {
     telemetry::foresee(&std::env::args_os().collect::<Vec<_>>(), |name| std::env::var_os(name));
     let as_json = terminal::is_asked_for_json(std::env::args_os());
-    let cli = match Cli::try_parse() {
+    let mut command = numbers::with_negative(Cli::command());
+    let read = command.try_get_matches_from_mut(std::env::args_os());
+    let read = read.and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command)));
+    let cli = match read {
         Ok(cli) => cli,
         Err(error) => {
             let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();

@@ -1,5 +1,5 @@
 //! What is said of a number on the command line that is none or out of range: what is accepted, which the library that
-//! reads the line leaves out.
+//! reads the line leaves out. A negative one is a number too, and no option without a value.
 
 use std::any::TypeId;
 use std::error::Error;
@@ -22,6 +22,16 @@ pub(crate) fn with_what_is_accepted<'a>(
     let arg = asked.get_arguments().find(|arg| arg.to_string() == *named)?;
     let accepted = accepted(arg.get_value_parser())?;
     Some(error.to_string().replacen(&format!(": {reason}"), &format!(": expected {accepted}"), 1))
+}
+
+/// The command with every option that takes a number taking negative ones too, in commands below it as well: its parser says
+/// what it accepts, instead of the line's reader that there is no option `-1`.
+pub(crate) fn with_negative(command: Command) -> Command {
+    let taking = |arg: Arg| match accepted(arg.get_value_parser()) {
+        Some(_) => arg.allow_negative_numbers(true),
+        None => arg,
+    };
+    command.mut_args(taking).mut_subcommands(with_negative)
 }
 
 /// Reads a number. The words `nan` and `inf`, and what is larger than every number, are none: they would pass by bounds.
@@ -82,7 +92,7 @@ mod tests {
 
     /// What is said of a command line.
     fn said(line: &[&str]) -> String {
-        let command = Cli::command();
+        let command = with_negative(Cli::command());
         let error = command.clone().try_get_matches_from(line).expect_err("it is refused");
         with_what_is_accepted(command, line.iter().copied(), &error).unwrap_or_else(|| error.to_string())
     }
@@ -107,9 +117,12 @@ mod tests {
                     false => &["x", "1,5", "", "nan", "NaN", "inf", "-inf", "infinity", "1e999"],
                 };
                 let long = arg.get_long().unwrap_or_else(|| panic!("{path:?} takes a number without a name"));
-                for value in wrong {
-                    let option = format!("--{long}={value}");
-                    let line: Vec<&str> = path.iter().map(String::as_str).chain([&*option]).collect();
+                let option = format!("--{long}");
+                let apart = ["-1", "-0.5", "-99999999999999999999"].iter().filter(|_| is_whole);
+                let apart = apart.map(|value| (vec![option.clone(), (*value).to_owned()], value));
+                let joined = wrong.iter().map(|value| (vec![format!("{option}={value}")], value));
+                for (words, value) in joined.chain(apart) {
+                    let line: Vec<&str> = path.iter().chain(&words).map(String::as_str).collect();
                     let text = said(&line);
                     let expected = format!("error: invalid value '{value}' for '{arg}': expected {accepted}");
                     assert_eq!(text.lines().next(), Some(&*expected), "{line:?}: {text}");

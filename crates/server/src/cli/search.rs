@@ -41,7 +41,7 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "X", conflicts_with = "similarity", value_parser = super::numbers::finite::<f64>)]
     false_matches: Option<f64>,
     /// Only candidates at least so similar: a cosine, -1 to 1
-    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = super::numbers::finite::<f32>)]
+    #[arg(long, value_name = "X", value_parser = super::numbers::finite::<f32>)]
     similarity: Option<f32>,
     /// Only faces that pass, as in `age:[30 TO 40]`
     #[arg(long, value_name = "TEXT")]
