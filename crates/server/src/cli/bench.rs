@@ -3,6 +3,7 @@
 mod http;
 mod measure;
 mod photo;
+mod scratch;
 mod search;
 mod usage;
 
@@ -18,6 +19,7 @@ use super::terminal;
 use crate::config::Config;
 use crate::outcome::{Outcome, Verdict};
 use measure::{Enrolment, SearchLatency, StageTimes};
+use scratch::Stop;
 
 /// Measures search by gallery size, the stages of image analysis, and durable enrolment, on made-up templates and
 /// pictures. Nothing is read from or written to the library.
@@ -80,7 +82,7 @@ struct Machine {
 pub(crate) async fn run(args: BenchArgs, config: &Config) -> Outcome {
     match args.command {
         Some(Command::Photo(args)) => return photo::run(args, config).await,
-        Some(Command::Search(args)) => return search::run(args).await,
+        Some(Command::Search(args)) => return Stop::listen().await.unless(search::run(args)).await,
         Some(Command::Http(args)) => return http::run(args, config).await,
         Some(Command::HttpClient) => return http::client::run().await,
         None => {}
@@ -90,16 +92,19 @@ pub(crate) async fn run(args: BenchArgs, config: &Config) -> Outcome {
     let scratch_parent = args.scratch.clone().unwrap_or_else(|| default_scratch(config));
     terminal::message("measuring the stages of image analysis");
     let (pack, stages) = measure::stages(config, photo.as_deref(), time)?;
-    let mut search = Vec::new();
-    for n_faces in gallery_sizes(args.faces) {
-        terminal::message(format!("measuring search in {n_faces} faces"));
-        search.push(measure::search(config, &pack, n_faces, time).await?);
-    }
-    let mut enrolment = Vec::new();
-    for writers in [1, 32] {
-        terminal::message(format!("measuring enrolment by {writers} at once"));
-        enrolment.push(measure::enrolment(&scratch_parent, &pack, writers, time).await?);
-    }
+    let (mut search, mut enrolment) = (Vec::new(), Vec::new());
+    let measuring = async {
+        for n_faces in gallery_sizes(args.faces) {
+            terminal::message(format!("measuring search in {n_faces} faces"));
+            search.push(measure::search(config, &pack, n_faces, time).await?);
+        }
+        for writers in [1, 32] {
+            terminal::message(format!("measuring enrolment by {writers} at once"));
+            enrolment.push(measure::enrolment(&scratch_parent, &pack, writers, time).await?);
+        }
+        Ok(())
+    };
+    Stop::listen().await.unless(measuring).await?;
     let report = Report {
         machine: Machine { cpu: cpu_name(), threads: n_threads(), workers: config.general.workers },
         pack: pack.id.to_string(),

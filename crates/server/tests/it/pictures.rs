@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::harness::{Scratch, Server, has_pack};
@@ -393,4 +394,24 @@ fn a_search_over_http_is_measured_beside_the_index_alone() {
     let left = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name());
     let left: Vec<_> = left.filter(|name| name.to_string_lossy().contains("likeness-bench")).collect();
     assert!(left.is_empty(), "the scratch library is removed: {left:?}");
+}
+
+#[test]
+fn a_measurement_that_is_interrupted_leaves_nothing() {
+    for signal in [Signal::TERM, Signal::INT] {
+        for (command, talk) in [("http", "making up faces"), ("search", "filling a gallery")] {
+            let scratch = Scratch::new();
+            let many = ["bench", command, "--faces", "3000000"];
+            let folder = if command == "http" { &["--scratch", "new/scratch"][..] } else { &[] };
+            let mut command = scratch.command(&[&many[..], folder].concat());
+            command.env("TMPDIR", scratch.path());
+            let mut bench = Server::start(command);
+            bench.wait_for(talk);
+            bench.signal(signal);
+            bench.wait_for("interrupted");
+            assert_eq!(bench.wait().code(), Some(2), "{}", bench.talk());
+            let left: Vec<_> = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert!(left.is_empty(), "{left:?}");
+        }
+    }
 }

@@ -23,7 +23,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::measure::{self, Numbers, Pack, Scratch};
+use super::measure::{self, Numbers, Pack};
+use super::scratch::{Scratch, Stop};
 use super::usage::{processor_time, processor_time_of};
 use crate::assemble::{self, Opened};
 use crate::cli::progress::CountProgress;
@@ -126,23 +127,38 @@ struct Turn {
 
 /// Runs the command.
 pub(crate) async fn run(args: HttpArgs, config: &Config) -> Outcome {
+    let mut stop = Stop::listen().await;
     let scratch = Scratch::make(&args.scratch.clone().unwrap_or_else(|| super::default_scratch(config)))?;
     let mut config = config.clone();
-    config.general.data = Some(scratch.0.join("library"));
+    config.general.data = Some(scratch.path().join("library"));
     // What is measured is how many calls there can be.
     config.general.calls_per_second = None;
     let pack = Pack { id: PackId::new("bench-1").expect("a lawful id"), dimensions: args.dimensions as usize };
     let info = PackInfo { id: pack.id.clone(), dimensions: pack.dimensions, calibration: calibration() };
+    // Not to be interrupted: the thread that opens the library would make its folder again. It takes a moment.
     let opened = assemble::open_with(&config, move |_| Ok(Arc::new(MadeUpPack([info])))).await?;
+    let report = stop.unless(reported(&args, &config, &opened, &pack)).await;
+    drop(opened);
+    let report = report?;
+    if args.json {
+        terminal::json(&report)?
+    } else {
+        print(&report)
+    }
+    Ok(Verdict::Done)
+}
+
+/// Fills the library and measures searches in it.
+async fn reported(args: &HttpArgs, config: &Config, opened: &Opened, pack: &Pack) -> Result<Report, Error> {
     let tenant = TenantName::new("bench")?;
     let key = key::create(&*opened.credentials, &tenant, key::Wanted::EVERYTHING).await?;
-    let face_set = filled(&opened, &key, &pack, args.faces).await?;
+    let face_set = filled(opened, &key, pack, args.faces).await?;
 
     let (stop, stopping) = watch::channel(false);
     let listener = TcpListener::bind(("127.0.0.1", 0)).await;
     let listener = listener.map_err(|error| failed(format!("cannot listen: {error}")))?;
     let address = listener.local_addr().map_err(|error| failed(format!("cannot read the bound port: {error}")))?;
-    let router = likeness_wire::router(opened.wire(&config, likeness_wire::always_ready()));
+    let router = likeness_wire::router(opened.wire(config, likeness_wire::always_ready()));
     let large =
         LargeRequests::start().map_err(|error| failed(format!("cannot start threads for requests: {error}")))?;
     let bounds = listener::Settings {
@@ -157,13 +173,12 @@ pub(crate) async fn run(args: HttpArgs, config: &Config) -> Outcome {
         let service = listener::Service { router, ids, large, budget: None, metrics, tls: None };
         listener::serve(Socket::Tcp(listener), service, &bounds, stopping).await
     });
-    let measured = measured(&args, &opened, &key, &face_set, address).await;
+    let measured = measured(args, opened, &key, &face_set, address).await;
     stop.send_replace(true);
     server.await.map_err(|error| failed(format!("the server failed: {error}")))?;
-    drop(opened);
     let [lone, index, http] = measured?;
 
-    let report = Report {
+    Ok(Report {
         cpu: super::cpu_name(),
         threads: super::n_threads(),
         faces: args.faces,
@@ -176,13 +191,7 @@ pub(crate) async fn run(args: HttpArgs, config: &Config) -> Outcome {
         lone,
         index,
         http,
-    };
-    if args.json {
-        terminal::json(&report)?
-    } else {
-        print(&report)
-    }
-    Ok(Verdict::Done)
+    })
 }
 
 /// A set of so many made-up faces, each with a label as vendors' clients give one.

@@ -26,8 +26,10 @@ use likeness_vision::runtime::{Runtime, choice};
 use likeness_vision::stages::{Models, Stages};
 use likeness_wire::native;
 use serde::Serialize;
-use tokio::task::JoinSet;
+use tokio::task::coop::consume_budget;
+use tokio::task::{JoinSet, yield_now};
 
+use super::scratch::Scratch;
 use crate::cli::progress::InstallProgress;
 use crate::config::Config;
 use crate::outcome::{failed, refused};
@@ -192,6 +194,8 @@ pub(super) async fn search(config: &Config, pack: &Pack, n_faces: u64, time: Dur
         };
         let changes: Result<Vec<_>, Error> = (first..=last).map(put).collect();
         index.apply(Revision(1 + last), changes?).await?;
+        // So that a signal is seen.
+        yield_now().await;
     }
     let mut taken = Vec::new();
     let start = Instant::now();
@@ -208,6 +212,7 @@ pub(super) async fn search(config: &Config, pack: &Pack, n_faces: u64, time: Dur
         let before = Instant::now();
         index.search(question).await?;
         taken.push(before.elapsed());
+        consume_budget().await;
     }
     taken.sort_unstable();
     let total: Duration = taken.iter().sum();
@@ -228,7 +233,7 @@ pub(super) async fn enrolment(
 ) -> Result<Enrolment, Error> {
     let scratch = Scratch::make(scratch_parent)?;
     let index: Arc<dyn VectorIndex> = Arc::new(NoIndex);
-    let store = Arc::new(EmbeddedStore::open(&scratch.0, index)?);
+    let store = Arc::new(EmbeddedStore::open(scratch.path(), index)?);
     let face_set = store.create_face_set(actor(), new_face_set(pack), None).await?;
     let next_id = Arc::new(AtomicU64::new(1));
     let mut tasks = JoinSet::new();
@@ -342,26 +347,6 @@ impl VectorIndex for NoIndex {
 
     fn n_rows(&self, _: FaceSetId) -> usize {
         0
-    }
-}
-
-/// A folder that goes when the measurement ends.
-pub(super) struct Scratch(pub(super) std::path::PathBuf);
-
-impl Scratch {
-    /// Makes it in `parent`.
-    pub(super) fn make(parent: &Path) -> Result<Self, Error> {
-        let path = parent.join(format!(".likeness-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&path)
-            .map_err(|error| failed(format!("cannot make scratch folder {}: {error}", path.display())))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // If it cannot be removed, its name says whose it was.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -1,9 +1,8 @@
 //! `likeness bench search`: the index alone, without HTTP, store or pictures. Building the gallery is not counted, so
 //! other engines can be measured beside it in one run and on the same vectors (`benches/peers/search.py`).
 
-use std::fs::{DirBuilder, File};
-use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,11 +16,13 @@ use likeness_domain::types::{
 };
 use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
 use serde::Serialize;
-use tokio::task::JoinSet;
+use tokio::task::coop::consume_budget;
+use tokio::task::{JoinSet, yield_now};
 
 use super::super::table::{self, Align};
 use super::super::terminal;
 use super::measure::{Numbers, Pack, quantile_ms};
+use super::scratch::Scratch;
 use super::usage::{memory_mb, processor_time};
 use crate::outcome::{Outcome, Verdict, failed, refused};
 
@@ -112,9 +113,7 @@ pub(crate) async fn run(args: SearchArgs) -> Outcome {
     let bench = Bench::fill(args).await?;
     let mut rows = Vec::new();
     if is_turned {
-        // Nothing else runs meanwhile, so waiting for a line may block.
-        for line in std::io::stdin().lock().lines() {
-            let line = line.map_err(|error| failed(format!("cannot read standard input: {error}")))?;
+        while let Some(line) = next_line().await? {
             let (batch, filter) = turn_of(&line, batch, filter)?;
             let measured = bench.turn(batch, filter).await?;
             say(&[measured], as_json)?;
@@ -124,6 +123,14 @@ pub(crate) async fn run(args: SearchArgs) -> Outcome {
         say(&rows, as_json)?;
     }
     Ok(Verdict::Done)
+}
+
+/// The next line of standard input, if there is one; waited for beside whatever may interrupt that.
+async fn next_line() -> Result<Option<String>, Error> {
+    let read = || std::io::stdin().lines().next().transpose();
+    let line =
+        tokio::task::spawn_blocking(read).await.map_err(|error| failed(format!("cannot read a line: {error}")))?;
+    line.map_err(|error| failed(format!("cannot read standard input: {error}")))
 }
 
 /// Batch size and filter of a line.
@@ -191,25 +198,6 @@ fn face_set() -> FaceSetId {
     FaceSetId::new(1).expect("in range")
 }
 
-/// A folder of this process, removed with what is in it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn make() -> Result<Self, Error> {
-        let path = std::env::temp_dir().join(format!("likeness-bench-{}", std::process::id()));
-        let made = DirBuilder::new().mode(0o700).create(&path);
-        made.map_err(|error| refused(format!("cannot make the folder {}: {error}", path.display())))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What is left is only in the way.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 impl Bench {
     async fn fill(args: SearchArgs) -> Result<Self, Error> {
         let pack = Pack { id: PackId::new("bench-1").expect("an id"), dimensions: args.dimensions as usize };
@@ -223,9 +211,9 @@ impl Bench {
             inline_numbers_max: INLINE_NUMBERS_MAX,
             seed: 1,
         };
-        let scratch = if args.in_memory { None } else { Some(Scratch::make()?) };
+        let scratch = if args.in_memory { None } else { Some(Scratch::make(&std::env::temp_dir())?) };
         let index = match &scratch {
-            Some(scratch) => FlatIndex::new_in(options, &scratch.0)?,
+            Some(scratch) => FlatIndex::new_in(options, scratch.path())?,
             None => FlatIndex::new(options)?,
         };
         let (before_mb, _) = memory_mb();
@@ -253,6 +241,8 @@ impl Bench {
             };
             let changes: Result<Vec<_>, Error> = (first..end).map(put).collect();
             index.apply(Revision(1 + end), changes?).await?;
+            // So that a signal is seen.
+            yield_now().await;
         }
         let (after_mb, _) = memory_mb();
         let mut probes = source(&args.probes, u64::MAX)?;
@@ -280,6 +270,7 @@ impl Bench {
             let hits = ask_all(&self.index, questions).await?;
             taken.push(before.elapsed() / probes.len() as u32);
             answers.get_or_insert(hits);
+            consume_budget().await;
         }
         let cpu = processor_time().saturating_sub(cpu_before);
         let wall: Duration = taken
