@@ -13,6 +13,7 @@ use super::errors::{Answer, Failure};
 use super::identity::LibraryId;
 use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use crate::gallery::entry;
+use crate::index::kernel::mapped::give_heaps_back;
 use crate::wait::wait_for;
 
 /// Rows handed to the index at once: bounds the memory held twice.
@@ -52,6 +53,14 @@ pub(super) fn fill(
     revision: Revision,
     index: &dyn VectorIndex,
 ) -> Answer<Filled> {
+    let filled = filled(conn, folder, revision, index)?;
+    // What was read of the database, up to its whole cache, was read for this alone.
+    conn.execute_batch("PRAGMA shrink_memory")?;
+    give_heaps_back();
+    Ok(filled)
+}
+
+fn filled(conn: &Connection, folder: LibraryId, revision: Revision, index: &dyn VectorIndex) -> Answer<Filled> {
     let started = Instant::now();
     match reopen(conn, folder, revision, index) {
         Ok(Some(n_rows)) => {

@@ -32,6 +32,7 @@ pub mod at_hand;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub mod mapped;
 pub mod pages;
 mod scalar;
 pub mod sketch;

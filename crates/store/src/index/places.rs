@@ -2,11 +2,12 @@
 //!
 //! The faces are in the labels of the rows already, so this table holds no face: a place, and seven bits of its face's hash
 //! that spare most looks at labels. Whoever asks says which face is at a place. Places that share a position follow each
-//! other up to the next free one; the table has any length, so that it can grow by half: with 5 bytes a position and at
-//! most four fifths of them taken, a face takes 6.25 to 9.4 bytes, where a map from faces to places takes 18 to 36.
+//! other up to the next free one; the table has any length, so that it can grow by a quarter: with 5 bytes a position and at
+//! most four fifths of them taken, a face takes 6.25 to 7.8 bytes, where a map from faces to places takes 18 to 36.
 
 use likeness_domain::types::FaceId;
 
+use super::kernel::mapped::Table;
 use super::rotation::split_mix;
 
 /// Length of the smallest table.
@@ -18,9 +19,9 @@ const LEN_MIN: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Places {
     /// For each position 0 if it is free, else the lowest bits of the face's hash with the highest bit set.
-    tags: Vec<u8>,
+    tags: Table<u8>,
     /// For each position.
-    places: Vec<u32>,
+    places: Table<u32>,
     n_taken: usize,
 }
 
@@ -40,10 +41,10 @@ impl Places {
         if self.has_room(n_more) {
             return;
         }
-        let len = Self::len_for(self.n_taken + n_more).max(self.tags.len() + self.tags.len() / 2);
+        let len = Self::len_for(self.n_taken + n_more).max(self.tags.len() + self.tags.len() / 4);
         // What was there is let go of first: growing needs no memory for both.
         *self = Self::default();
-        *self = Self { tags: vec![0; len], places: vec![0; len], n_taken: 0 };
+        *self = Self { tags: Table::new(len), places: Table::new(len), n_taken: 0 };
         for (place, face) in (0..).zip(faces) {
             self.insert(face, place);
         }
@@ -168,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn a_face_takes_at_most_nine_and_a_half_bytes() {
+    fn a_face_takes_at_most_eight_bytes() {
         let (mut places, mut faces) = (Places::default(), Vec::new());
         for number in 1..100_000 {
             places.reserve(1, faces.iter().copied());
             places.insert(face(number), faces.len() as u32);
             faces.push(face(number));
-            let n_bytes = places.tags.capacity() + 4 * places.places.capacity();
-            assert!(n_bytes * 2 <= faces.len() * 19 || faces.len() < 100, "{n_bytes} bytes for {} faces", faces.len());
+            let n_bytes = places.tags.len() + 4 * places.places.len();
+            assert!(n_bytes <= faces.len() * 8 || faces.len() < 100, "{n_bytes} bytes for {} faces", faces.len());
         }
     }
 }

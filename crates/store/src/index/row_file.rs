@@ -59,8 +59,8 @@ pub(super) const FILE_HEAD_BYTES: u64 = 4096;
 const HEAD_BYTES: usize = 64;
 const STATE_BYTES: usize = 40;
 
-/// Bytes read or overwritten at a time.
-const STRETCH_BYTES: usize = 4 << 20;
+/// Bytes read or overwritten at a time; what a start needs besides is some three times as much a thread.
+const STRETCH_BYTES: usize = 1 << 20;
 
 /// A library's id.
 pub(super) type LibraryId = [u8; 16];

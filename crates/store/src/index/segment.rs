@@ -11,7 +11,7 @@
 //! field 4 (text), 8 (number; 1 for whole numbers close together) or nearly nothing (boolean); 150 or 158 at 128
 //! dimensions. Sketches (see there which rows have one) add 50, and without a file the numbers add `4d`. Rows of more than
 //! 128 numbers take `d/8 + 2` more for their fifth bits, which are in the fine codes as well: reading a row's costs one line
-//! of memory where its fine codes are several. The gallery's table of places by face adds 6 to 10.
+//! of memory where its fine codes are several. The gallery's table of places by face adds 6 to 8.
 
 use std::io;
 use std::mem::offset_of;
@@ -21,7 +21,8 @@ use likeness_domain::types::FieldSchema;
 
 use super::columns::{Bits, Cells, Column, Columns, Plan, SEGMENT_ROWS, first_rows};
 use super::kernel::at_hand::{AtHand, Planes};
-use super::kernel::pages::{Arena, Line, Slot, fetch_ahead, fetch_start_ahead, fetch_value_ahead};
+use super::kernel::mapped::Line;
+use super::kernel::pages::{Arena, Slot, fetch_ahead, fetch_start_ahead, fetch_value_ahead};
 use super::kernel::sketch::{self as sketches, BLOCK_LINES, BLOCK_ROWS};
 use super::kernel::{
     BatchRows, CodeLine, FIFTH_WORDS, FifthRows, FineRows, FloatLine, GROUP_ROWS, RowSizes, Rows, float_lines,

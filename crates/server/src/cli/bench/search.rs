@@ -23,7 +23,7 @@ use super::super::table::{self, Align};
 use super::super::terminal;
 use super::measure::{Numbers, Pack, quantile_ms};
 use super::scratch::Scratch;
-use super::usage::{memory_mb, processor_time};
+use super::usage::{memory_mb, own_memory_mb, processor_time};
 use crate::outcome::{Outcome, Verdict, failed, refused};
 
 /// Changes in one commit while the gallery is filled.
@@ -89,7 +89,7 @@ struct Measured {
     wall_ms_p99: f64,
     cpu_ms: f64,
     per_second: f64,
-    /// Resident memory that the gallery took, for each face.
+    /// Resident memory that the gallery takes, for each face.
     bytes_per_face: f64,
     rss_mb: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,7 +216,7 @@ impl Bench {
             Some(scratch) => FlatIndex::new_in(options, scratch.path())?,
             None => FlatIndex::new(options)?,
         };
-        let (before_mb, _) = memory_mb();
+        let before_mb = own_memory_mb();
         // Only sets with fields pay for them.
         let is_filtered = args.filter.is_some() || args.turns;
         let field = FieldName::new("percentile").map(|name| (name, FieldType::Integer));
@@ -244,7 +244,7 @@ impl Bench {
             // So that a signal is seen.
             yield_now().await;
         }
-        let (after_mb, _) = memory_mb();
+        let after_mb = own_memory_mb();
         let mut probes = source(&args.probes, u64::MAX)?;
         let probes = (0..args.queries).map(|_| probes.next(&pack)).collect::<Result<Vec<_>, Error>>()?;
         let bytes_per_face = (after_mb - before_mb) * 1e6 / args.faces as f64;

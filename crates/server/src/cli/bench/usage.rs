@@ -34,6 +34,13 @@ pub(super) fn memory_mb() -> (f64, f64) {
     (kilobytes(&status, "VmRSS:") / 1000.0, kilobytes(&status, "VmHWM:") / 1000.0)
 }
 
+/// Memory that this process has of its own, as opposed to its program's pages, in MB, without what the C library holds free;
+/// zero where the system does not say (only Linux does).
+pub(super) fn own_memory_mb() -> f64 {
+    likeness_vision::runtime::give_memory_back();
+    kilobytes(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), "RssAnon:") / 1000.0
+}
+
 /// A line such as `VmRSS:   1234 kB` of a status file, in kilobytes of 1,000 bytes.
 fn kilobytes(status: &str, key: &str) -> f64 {
     let line = status.lines().find_map(|line| line.strip_prefix(key));

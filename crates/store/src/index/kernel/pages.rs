@@ -9,40 +9,19 @@
 //! addresses would agree in a bit by which caches choose the place of a line, and half of the last cache would go unused
 //! (on an EPYC 9005, 64 MB read again and again so: 1.8 ms instead of 1.1 to 1.4). As long as there are only a few slabs,
 //! which the last cache holds as they are, planes share them, so that small libraries do not pay for half-empty ones.
-#![expect(unsafe_code, reason = "aligned memory, and slots of it")]
+#![expect(unsafe_code, reason = "slots of memory, and fetching it")]
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::Layout;
 use std::collections::{BTreeSet, HashMap};
 use std::hint::black_box;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{CodeLine, FloatLine, RowSizes};
+use super::mapped::{Line, Mapping};
 
 /// Size and alignment of a large page.
 const LARGE_PAGE: usize = 2 << 20;
-
-/// Numbers for which all zero bytes are a value and that own nothing.
-pub trait Line: Copy + private::Sealed {}
-
-impl Line for CodeLine {}
-impl Line for FloatLine {}
-impl Line for RowSizes {}
-impl Line for u8 {}
-impl Line for u16 {}
-impl Line for u64 {}
-
-mod private {
-    /// Keeps [`super::Line`] to lines: every pattern of their bytes is a value.
-    pub trait Sealed {}
-    impl Sealed for super::CodeLine {}
-    impl Sealed for super::FloatLine {}
-    impl Sealed for super::RowSizes {}
-    impl Sealed for u8 {}
-    impl Sealed for u16 {}
-    impl Sealed for u64 {}
-}
 
 /// Slabs of one size that planes share before each has its own.
 const SHARED_SLABS: usize = 8;
@@ -79,7 +58,10 @@ impl Arena {
 
     /// Bytes of all slabs.
     pub fn n_bytes(&self) -> usize {
-        lock(&self.slots).values().map(|slots| lock(&slots.state).slabs.len() * slots.layout.size()).sum()
+        let of_size = |slots: &Arc<SlotsOfOneSize>| {
+            lock(&slots.state).slabs.values().map(|slab| slab.memory.n_bytes()).sum::<usize>()
+        };
+        lock(&self.slots).values().map(of_size).sum()
     }
 }
 
@@ -114,14 +96,11 @@ impl Slabs {
 
 #[derive(Debug)]
 struct Slab {
-    start: NonNull<u8>,
+    memory: Mapping,
     n_taken: usize,
     /// Which list of free places its slots are on.
     list: usize,
 }
-
-// SAFETY: a slab is memory of its own; who may use which part of it is decided under the lock.
-unsafe impl Send for Slab {}
 
 impl SlotsOfOneSize {
     fn new(slot_bytes: usize) -> Self {
@@ -143,23 +122,23 @@ impl SlotsOfOneSize {
         let mut state = lock(&self.state);
         let list = state.list_of(plane);
         if state.free[list].is_empty() {
-            let start = self.new_slab();
-            let address = start.as_ptr() as usize;
-            state.slabs.insert(address, Slab { start, n_taken: 0, list });
+            let memory = self.new_slab();
+            let address = memory.start().as_ptr() as usize;
+            state.slabs.insert(address, Slab { memory, n_taken: 0, list });
             state.free[list].extend((0..self.n_slots()).map(|slot| (address, slot)));
         }
         let place = state.free[list].pop_first().expect("a new slab has a slot");
         let slab = state.slabs.get_mut(&place.0).expect("a free slot is of a slab");
         slab.n_taken += 1;
         // SAFETY: the slot is within its slab.
-        (place, unsafe { slab.start.add(place.1 * self.slot_bytes) })
+        (place, unsafe { slab.memory.start().add(place.1 * self.slot_bytes) })
     }
 
     fn give_back(&self, place: (usize, usize)) {
         let mut state = lock(&self.state);
         let Some(slab) = state.slabs.get_mut(&place.0) else { return };
         slab.n_taken -= 1;
-        let (start, list) = (slab.start, slab.list);
+        let list = slab.list;
         if slab.n_taken > 0 {
             state.free[list].insert(place);
             return;
@@ -168,43 +147,16 @@ impl SlotsOfOneSize {
         for slot in 0..self.n_slots() {
             state.free[list].remove(&(place.0, slot));
         }
-        // SAFETY: it was allocated with this layout, and no slot of it is in use.
-        unsafe { dealloc(start.as_ptr(), self.layout) };
     }
 
-    fn new_slab(&self) -> NonNull<u8> {
-        // SAFETY: the layout has a size.
-        let Some(start) = NonNull::new(unsafe { alloc(self.layout) }) else { handle_alloc_error(self.layout) };
+    fn new_slab(&self) -> Mapping {
+        let memory = Mapping::new(self.layout);
         if self.layout.align() >= LARGE_PAGE {
-            ask_for_large_pages(start, self.layout.size());
+            memory.ask_for_large_pages();
         }
-        // SAFETY: that many bytes were allocated. They are written after large pages were asked for, so that the first
-        // write of each finds one.
-        unsafe { start.write_bytes(0, self.layout.size()) };
-        start
+        memory
     }
 }
-
-impl Drop for SlotsOfOneSize {
-    fn drop(&mut self) {
-        // A slot holds on to its slabs, so none is in use.
-        for slab in self.state.get_mut().unwrap_or_else(PoisonError::into_inner).slabs.values() {
-            // SAFETY: it was allocated with this layout.
-            unsafe { dealloc(slab.start.as_ptr(), self.layout) };
-        }
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn ask_for_large_pages(start: NonNull<u8>, n_bytes: usize) {
-    use rustix::mm::{Advice, madvise};
-    // SAFETY: the memory is ours; the advice changes none of its contents. A system without large pages refuses it, which
-    // is as good as before.
-    let _ = unsafe { madvise(start.as_ptr().cast(), n_bytes, Advice::LinuxHugepage) };
-}
-
-#[cfg(not(target_os = "linux"))]
-fn ask_for_large_pages(_: NonNull<u8>, _: usize) {}
 
 /// Has lines fetched that will soon be read, into the second cache: of a segment's rows hundreds may be looked at again,
 /// after the next segment went through the first cache. On a Zen 4 with 86,000 of 300,000 rows of 512 dimensions that takes
@@ -282,6 +234,7 @@ impl<T: Line> Drop for Slot<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{CodeLine, FloatLine, RowSizes};
     use super::*;
 
     #[test]
