@@ -11,39 +11,6 @@ use likeness_domain::ports::{JobOutcome, NewJob, NewUpload, RecordQuota, UploadQ
 use likeness_domain::types::{FaceSet, TenantId, TimestampMs};
 use likeness_domain::{Error, Kind, Result};
 
-/// `CapacityExceeded` if a tenant that owns `n_faces` may not own `n_more`.
-pub(crate) fn check_tenant_faces(n_faces: u64, n_more: u64, limits: &Limits) -> Result<()> {
-    match limits.faces_max {
-        Some(faces_max) if n_faces.saturating_add(n_more) > faces_max => Err(Error::new(
-            Kind::CapacityExceeded,
-            format!("the tenant holds {n_faces} faces and may hold {faces_max}, expected room for {n_more} more"),
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// `CapacityExceeded` if a person that owns `n_owned` faces may not own `n_more`.
-pub(crate) fn check_person_faces(n_owned: u64, n_more: u64, limits: &Limits) -> Result<()> {
-    match limits.person_faces_max {
-        Some(faces_max) if n_owned.saturating_add(n_more) > faces_max => Err(Error::new(
-            Kind::CapacityExceeded,
-            format!("the person has {n_owned} faces and may have {faces_max}, expected room for {n_more} more"),
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// `TooManyPersons` if a tenant that has `n_persons` may not have `n_more`.
-pub(crate) fn check_persons(n_persons: u64, n_more: u64, limits: &Limits) -> Result<()> {
-    match limits.persons_max {
-        Some(persons_max) if n_more > 0 && n_persons.saturating_add(n_more) > persons_max => Err(Error::new(
-            Kind::TooManyPersons,
-            format!("the tenant may have {persons_max} persons and has {n_persons}"),
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// `CapacityExceeded` if the gallery of a set, which shows `n_shown` faces, may not show `n_more`: by the set's capacity, or
 /// by the limit on every set.
 pub(crate) fn check_gallery(face_set: &FaceSet, n_shown: u64, n_more: u64, limits: &Limits) -> Result<()> {

@@ -1,5 +1,7 @@
 //! How much a tenant may hold and how often it may call.
 
+use crate::{Error, Kind, Result};
+
 /// Upper bounds; `None` is no bound. A vendor's are its documented numbers, which an operator may change by settings; a
 /// tenant's are what `likeness tenant set` says. Where both say something, the stricter one holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +42,39 @@ impl Limits {
             face_set_faces_max: least(self.face_set_faces_max, other.face_set_faces_max),
             person_faces_max: least(self.person_faces_max, other.person_faces_max),
             calls_per_second: least(self.calls_per_second, other.calls_per_second),
+        }
+    }
+
+    /// `CapacityExceeded` if a tenant that owns `n_faces` may not own `n_more`.
+    pub fn check_tenant_faces(&self, n_faces: u64, n_more: u64) -> Result<()> {
+        match self.faces_max {
+            Some(faces_max) if n_faces.saturating_add(n_more) > faces_max => Err(Error::new(
+                Kind::CapacityExceeded,
+                format!("the tenant holds {n_faces} faces and may hold {faces_max}, expected room for {n_more} more"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// `CapacityExceeded` if a person that owns `n_owned` faces may not own `n_more`.
+    pub fn check_person_faces(&self, n_owned: u64, n_more: u64) -> Result<()> {
+        match self.person_faces_max {
+            Some(faces_max) if n_owned.saturating_add(n_more) > faces_max => Err(Error::new(
+                Kind::CapacityExceeded,
+                format!("the person has {n_owned} faces and may have {faces_max}, expected room for {n_more} more"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// `TooManyPersons` if a tenant that has `n_persons` may not have `n_more`.
+    pub fn check_persons(&self, n_persons: u64, n_more: u64) -> Result<()> {
+        match self.persons_max {
+            Some(persons_max) if n_more > 0 && n_persons.saturating_add(n_more) > persons_max => Err(Error::new(
+                Kind::TooManyPersons,
+                format!("the tenant may have {persons_max} persons and has {n_persons}"),
+            )),
+            _ => Ok(()),
         }
     }
 }

@@ -257,8 +257,9 @@ impl Library {
         let n_given = faces.len() as u64;
         let known = self.known_persons(caller, &summary.face_set, &faces).await?;
         let faces = self.unknown_faces(caller, &summary.face_set, faces, &known).await?;
-        // Before anybody becomes a member.
+        // Before anybody is made or becomes a member.
         check_room(caller, &summary, faces.len() as u64, &known)?;
+        self.check_limits(caller, &faces, &known).await?;
 
         let now = self.ports.clock.now();
         // Faces of strangers may all be known, and yet not shown by this set.
@@ -293,6 +294,26 @@ impl Library {
         let store = self.write(caller).await?;
         let n_enrolled = store.add_faces_of(caller.actor(), batches, caller.write_limits()).await?.len() as u64;
         Ok(FacesImported { n_enrolled, n_known: n_given - n_enrolled })
+    }
+
+    /// Refuses what the store will refuse when it is written: persons are made before their faces, and would stay without.
+    async fn check_limits(&self, caller: &Caller, faces: &[Arriving], known: &[KnownPerson]) -> Result<()> {
+        let Some(limits) = caller.write_limits() else { return Ok(()) };
+        let mut owners: HashMap<&PersonKey, u64> = HashMap::new();
+        for key in faces.iter().filter_map(Arriving::person_key) {
+            *owners.entry(key).or_default() += 1;
+        }
+        let owned: HashMap<&PersonKey, u64> = known.iter().map(|known| (&known.archived.key, known.n_faces)).collect();
+        for (key, &n_more) in &owners {
+            limits.check_person_faces(owned.get(key).copied().unwrap_or(0), n_more)?;
+        }
+        if limits.faces_max.is_none() && limits.persons_max.is_none() {
+            return Ok(());
+        }
+        let usage = self.ports.store.usage(caller.tenant).await?;
+        limits.check_tenant_faces(usage.n_faces, faces.len() as u64)?;
+        let n_new = owners.keys().filter(|key| !owned.contains_key(**key)).count() as u64;
+        limits.check_persons(usage.n_persons, n_new)
     }
 
     /// Makes the persons who own these faces members of the set, and those of the known ones who are not; makes those who do not

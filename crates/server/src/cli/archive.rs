@@ -429,8 +429,8 @@ async fn enrol_batch(
                 imported.enrolled += done.n_enrolled;
                 imported.already_enrolled += done.n_known;
             }
-            // Of those that do not fit into the set as a whole the first ones do.
-            Err(error) if n_lines > 1 && (is_of_a_line(error.kind()) || error.kind() == Kind::CapacityExceeded) => {
+            // Of those that do not fit as a whole the first ones do.
+            Err(error) if n_lines > 1 && (is_of_a_line(error.kind()) || is_of_a_limit(error.kind())) => {
                 let second_half = lines.split_off(n_lines / 2);
                 batches.extend([second_half, lines]);
             }
@@ -451,6 +451,11 @@ async fn enrol_batch(
 /// Whether a refusal says that what is in a line is wrong.
 fn is_of_a_line(kind: Kind) -> bool {
     matches!(kind, Kind::InvalidArgument | Kind::MissingArgument | Kind::FieldNotDefined | Kind::FieldTypeMismatch)
+}
+
+/// Whether a refusal says that there is no room for all of it.
+fn is_of_a_limit(kind: Kind) -> bool {
+    matches!(kind, Kind::CapacityExceeded | Kind::TooManyPersons)
 }
 
 /// Numbers of a template of that pack.

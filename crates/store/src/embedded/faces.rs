@@ -106,7 +106,7 @@ fn sets_of_owner(
         FaceOwner::Person(id) => {
             let n_owned = rows::need_person(conn, tenant, id)?.n_faces;
             let n_more = packs.iter().map(|(_, n_faces)| n_faces).sum();
-            bounds::check_person_faces(n_owned, n_more, limits)?;
+            limits.check_person_faces(n_owned, n_more)?;
             sets_of_person(conn, id)
         }
     }
@@ -134,7 +134,7 @@ pub(super) fn check_packs<'a>(face_set: &FaceSet, packs: impl IntoIterator<Item 
 /// `CapacityExceeded` if the tenant may not own `n_more` faces.
 pub(super) fn check_tenant(conn: &Connection, tenant: TenantId, n_more: u64, limits: &Limits) -> Answer<()> {
     if limits.faces_max.is_some() {
-        bounds::check_tenant_faces(tenants::usage(conn, tenant)?.n_faces, n_more, limits)?;
+        limits.check_tenant_faces(tenants::usage(conn, tenant)?.n_faces, n_more)?;
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(super) fn create(
         return Err(Failure::said(Kind::PersonExists, format!("person `{}` exists already", new.key)));
     }
     if limits.persons_max.is_some() {
-        bounds::check_persons(tenants::usage(tx.conn, tenant)?.n_persons, 1, limits)?;
+        limits.check_persons(tenants::usage(tx.conn, tenant)?.n_persons, 1)?;
     }
     let join = each_name_once(join);
     face_sets::check_quota(tx.conn, tenant, n_missing(tx.conn, tenant, &join)?, limits.face_sets_max)?;
@@ -86,7 +86,7 @@ pub(super) fn make_members(
     }
     let n_new = found.iter().filter(|(known, _)| known.is_none()).count() as u64;
     if limits.persons_max.is_some() {
-        bounds::check_persons(tenants::usage(tx.conn, tenant)?.n_persons, n_new, limits)?;
+        limits.check_persons(tenants::usage(tx.conn, tenant)?.n_persons, n_new)?;
     }
     let mut members = Vec::with_capacity(found.len());
     for (known, new) in found {
@@ -352,7 +352,7 @@ pub(super) fn move_faces(
     let params = (from.get(), ids, limit.min(u64::from(u32::MAX)));
     let moved = rows::intact(tx.conn, &sql, params, |row| rows::face_row(row, tenant))?;
     let n_moved = moved.len() as u64;
-    bounds::check_person_faces(n_owned, n_moved, limits)?;
+    limits.check_person_faces(n_owned, n_moved)?;
     let (left, joined) = (sets_of_person(tx.conn, from)?, sets_of_person(tx.conn, to)?);
     let is_among = |sets: &[SetRow], set: &SetRow| sets.iter().any(|other| other.face_set.id == set.face_set.id);
     let mut n_more = vec![0_u64; joined.len()];

@@ -206,10 +206,10 @@ impl State {
         for owner in each_once(faces.iter().map(|(owner, _)| *owner).collect()) {
             if let FaceOwner::Person(_) = owner {
                 let n_more = faces.iter().filter(|(other, _)| *other == owner).count();
-                bounds::check_person_faces(self.owned(owner).len() as u64, n_more as u64, limits)?;
+                limits.check_person_faces(self.owned(owner).len() as u64, n_more as u64)?;
             }
         }
-        bounds::check_tenant_faces(self.usage(tenant).n_faces, faces.len() as u64, limits)?;
+        limits.check_tenant_faces(self.usage(tenant).n_faces, faces.len() as u64)?;
         for face_set in self.face_sets.values() {
             let is_shown = |(owner, face): &&(FaceOwner, NewFace)| match *owner {
                 FaceOwner::FaceSet(id) => id == face_set.id,

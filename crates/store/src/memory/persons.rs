@@ -26,7 +26,7 @@ impl State {
         if self.person_named(tenant, &new.key).is_some() {
             return Err(Error::new(Kind::PersonExists, format!("person `{}` exists already", new.key)));
         }
-        bounds::check_persons(self.usage(tenant).n_persons, 1, limits)?;
+        limits.check_persons(self.usage(tenant).n_persons, 1)?;
         self.check_quota(tenant, self.n_missing(tenant, &join), limits.face_sets_max)?;
         let person = self.insert_person(tenant, new);
         let mut joined: Vec<FaceSet> = Vec::new();
@@ -74,7 +74,7 @@ impl State {
         persons.retain(|new| seen.insert(new.key.clone()));
         let known: Vec<&Person> = persons.iter().filter_map(|new| self.person_named(tenant, &new.key)).collect();
         let n_new = (persons.len() - known.len()) as u64;
-        bounds::check_persons(self.usage(tenant).n_persons, n_new, limits)?;
+        limits.check_persons(self.usage(tenant).n_persons, n_new)?;
         let strangers = known.iter().filter(|person| !self.is_member(face_set.id, person.id));
         let faces = strangers.flat_map(|person| self.owned(FaceOwner::Person(person.id)));
         let n_more = faces.filter(|&sequence| self.template(sequence, &face_set.pack).is_some()).count();
@@ -231,7 +231,7 @@ impl State {
         moved.retain(|sequence| ids.as_ref().is_none_or(|ids| ids.contains(&self.faces[sequence].id)));
         moved.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let owned = self.owned(FaceOwner::Person(to));
-        bounds::check_person_faces(owned.len() as u64, moved.len() as u64, limits)?;
+        limits.check_person_faces(owned.len() as u64, moved.len() as u64)?;
         for sequence in &moved {
             let external_id = self.faces[sequence].external_id.as_ref();
             if external_id.is_some() && owned.iter().any(|other| self.faces[other].external_id.as_ref() == external_id)

@@ -105,7 +105,7 @@ impl State {
             return Err(Error::new(Kind::FaceExists, "the face is in the set already"));
         }
         bounds::check_gallery(face_set, self.n_gallery(face_set), 1, limits)?;
-        bounds::check_tenant_faces(self.usage(tenant).n_faces, 1, limits)?;
+        limits.check_tenant_faces(self.usage(tenant).n_faces, 1)?;
         if *template.pack() != face_set.pack {
             let (theirs, ours) = (template.pack(), &face_set.pack);
             let message = format!("a template of pack `{theirs}` does not fit a face set of pack `{ours}`");

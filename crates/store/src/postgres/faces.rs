@@ -111,7 +111,7 @@ async fn owners_of(
     );
     for row in session.query(&sql, &[&tenant_bytes(tenant), &ids]).await? {
         let PersonRow { person, n_faces } = rows::person_row(&row)?;
-        bounds::check_person_faces(n_faces, n_more[&person.id], limits)?;
+        limits.check_person_faces(n_faces, n_more[&person.id])?;
         sets.insert(FaceOwner::Person(person.id), Vec::new());
     }
     if n_more.keys().any(|&id| !sets.contains_key(&FaceOwner::Person(id))) {
@@ -159,7 +159,7 @@ pub(super) fn check_packs<'a>(face_set: &FaceSet, packs: impl IntoIterator<Item 
 /// `CapacityExceeded` if the tenant may not own `n_more` faces.
 pub(super) async fn check_tenant(session: &Session, tenant: TenantId, n_more: u64, limits: &Limits) -> Answer<()> {
     if limits.faces_max.is_some() {
-        bounds::check_tenant_faces(usage::of_tenant(session, tenant).await?.n_faces, n_more, limits)?;
+        limits.check_tenant_faces(usage::of_tenant(session, tenant).await?.n_faces, n_more)?;
     }
     Ok(())
 }

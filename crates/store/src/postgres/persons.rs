@@ -38,7 +38,7 @@ pub(super) async fn create(
         return Err(Failure::said(Kind::PersonExists, format!("person `{}` exists already", new.key)));
     }
     if limits.persons_max.is_some() {
-        bounds::check_persons(usage::of_tenant(&tx.session, tenant).await?.n_persons, 1, limits)?;
+        limits.check_persons(usage::of_tenant(&tx.session, tenant).await?.n_persons, 1)?;
     }
     let join = each_name_once(join);
     let n_missing = n_missing(&tx.session, tenant, &join).await?;
@@ -121,7 +121,7 @@ pub(super) async fn make_members(
     let new: Vec<NewPerson> = persons.into_iter().filter(|new| seen.insert(new.key.clone())).collect();
     if limits.persons_max.is_some() {
         let n_persons = usage::of_tenant(&tx.session, tenant).await?.n_persons;
-        bounds::check_persons(n_persons, new.len() as u64, limits)?;
+        limits.check_persons(n_persons, new.len() as u64)?;
     }
     let made = insert(&tx.session, tenant, new).await?;
     let mut known: HashMap<PersonKey, (Person, bool)> = known
@@ -379,7 +379,7 @@ pub(super) async fn move_faces(
     let found = tx.session.query(&sql, &[&number(from.get()), &ids, &number(limit)]).await?;
     let moved = rows::intact(&found, |row| rows::face_row(row, tenant))?;
     let n_moved = moved.len() as u64;
-    bounds::check_person_faces(n_owned, n_moved, limits)?;
+    limits.check_person_faces(n_owned, n_moved)?;
     if moved.is_empty() {
         return Ok(Vec::new());
     }

@@ -460,6 +460,41 @@ async fn faces_of_many_persons_are_one_commit_a_thousand() {
     assert_eq!(n_faces(&server, "copy").await, 1200);
 }
 
+/// Of more than a limit allows the first lines are enrolled, and nobody is made who would have no face.
+#[tokio::test]
+async fn what_fits_of_an_archive_is_enrolled_and_nobody_is_made_for_a_face_that_does_not() {
+    for (limits, n_enrolled, n_persons, n_of_anna, code) in [
+        (json!({"persons_max": 31}), 60, 31, 10, "too_many_persons"),
+        (json!({"faces_max": 70}), 70, 41, 10, "capacity_exceeded"),
+        (json!({"set_faces_max": 45}), 45, 16, 10, "capacity_exceeded"),
+        (json!({"person_faces_max": 4}), 24, 1, 4, "capacity_exceeded"),
+    ] {
+        let server = Server::new().await;
+        server.add_operator().await;
+        let change = json!({"limits": limits});
+        let (status, _, answer) = server.send("operator", "PATCH", "/tenants/acme", &[], change).await;
+        assert_eq!(status, 200, "{answer}");
+        // Twenty of nobody, ten of one person, and two hundred of one person each.
+        let mut lines: Vec<Value> = [header()].into_iter().chain((0..230).map(face)).collect();
+        for (number, line) in lines[1..].iter_mut().enumerate().skip(20) {
+            let key = if number < 30 { "anna".to_owned() } else { format!("p{number}") };
+            line["person"] = json!({"key": key});
+        }
+        let job = import(&server, IMPORT, text(lines)).await;
+        let done = work_until_done(&server, "import-faces", &job).await;
+        assert_eq!(done["outcome"]["n_faces"], n_enrolled, "{limits}: {done}");
+        assert!(done.to_string().contains(code), "{limits}: {done}");
+        assert_eq!(n_faces(&server, "copy").await, n_enrolled, "{limits}");
+        let persons = server.acme(200, "GET", "/persons?limit=1000", Value::Null).await;
+        let persons = persons["persons"].as_array().unwrap();
+        assert_eq!(persons.len(), n_persons, "{limits}");
+        for person in persons {
+            let expected = if person["key"] == "anna" { n_of_anna } else { 1 };
+            assert_eq!(person["n_faces"], expected, "{limits}: {person}");
+        }
+    }
+}
+
 /// Whoever cancelled one in its middle had learned nothing.
 /// Issue 15: a cancelled import went on for up to 10,000 faces, while its outcome said that it had ended.
 #[tokio::test]

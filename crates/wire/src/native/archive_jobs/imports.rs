@@ -245,9 +245,7 @@ impl Imports {
                     work.line = last;
                 }
                 // Of those that do not fit as a whole the first ones do.
-                Err(error)
-                    if lines.len() > 1 && (is_of_a_line(error.kind()) || error.kind() == Kind::CapacityExceeded) =>
-                {
+                Err(error) if lines.len() > 1 && (is_of_a_line(error.kind()) || is_of_a_limit(error.kind())) => {
                     let second_half = lines.split_off(lines.len() / 2);
                     batches.extend([second_half, lines]);
                 }
@@ -335,6 +333,11 @@ impl ImportWork {
 /// Whether a refusal says that what is in a line is wrong.
 fn is_of_a_line(kind: Kind) -> bool {
     matches!(kind, Kind::InvalidArgument | Kind::MissingArgument | Kind::FieldNotDefined | Kind::FieldTypeMismatch)
+}
+
+/// Whether a refusal says that there is no room for all of it.
+fn is_of_a_limit(kind: Kind) -> bool {
+    matches!(kind, Kind::CapacityExceeded | Kind::TooManyPersons)
 }
 
 /// Whether a refusal says that the server cannot do it now, whatever the face.
