@@ -43,7 +43,7 @@ pub struct Stretch {
 }
 
 /// See [`Library::import_faces`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ImportFaces {
     /// Into which set.
     pub face_set: FaceSetName,
@@ -130,6 +130,9 @@ struct KnownPerson {
 
 /// Persons whose faces are looked up at a time.
 const LOOK_UPS_AT_ONCE: usize = 8;
+
+/// How often faces are imported that others are in the way of.
+const IMPORT_TRIES: usize = 8;
 
 /// Answer of [`Library::import_faces`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,7 +223,7 @@ impl Library {
     /// made twice enrols nothing twice: a face is known by its external id or, having none, by its template and its id, for which
     /// another one that follows from set and face stands where it has none or that is in use. A person who has the face already
     /// does not get it again, wherever else it is shown. Persons that do not exist are made; all become
-    /// members of the set, also where a later check refuses their faces.
+    /// members of the set. What somebody else deletes or enrols meanwhile is looked up anew.
     ///
     /// Needs the enrol and the templates grant; faces of persons also need a key for every face set, as a person's faces
     /// are shown by all sets of the person. `FaceSetNotFound`, `PackUnavailable`, `CapacityExceeded`, `TooManyPersons`,
@@ -228,6 +231,17 @@ impl Library {
     /// with another number of dimensions, and for two different faces with one external id. The faces are enrolled all or none,
     /// as one commit; the persons are made and become members in commits before it.
     pub async fn import_faces(&self, caller: &Caller, request: ImportFaces) -> Result<FacesImported> {
+        for _ in 1..IMPORT_TRIES {
+            match self.import_once(caller, request.clone()).await {
+                // A person was deleted after it was looked up, or a face with the same external id enrolled.
+                Err(error) if matches!(error.kind(), Kind::PersonNotFound | Kind::FaceExists) => {}
+                answer => return answer,
+            }
+        }
+        self.import_once(caller, request).await
+    }
+
+    async fn import_once(&self, caller: &Caller, request: ImportFaces) -> Result<FacesImported> {
         caller.require(Grant::Enrol)?;
         caller.require(Grant::Templates)?;
         check_count("faces", request.faces.len(), limits::ARCHIVE_FACES_MAX)?;

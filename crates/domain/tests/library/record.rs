@@ -1,15 +1,21 @@
-//! Reading on in the record of changes, over the embedded store, which compacts it.
+//! Over the embedded store: reading on in the record of changes, which it compacts, and imports beside other work.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use likeness_domain::Kind;
-use likeness_domain::library::{CreatePerson, Join, Library, Ports, Record, RecordPosition};
-use likeness_domain::types::{FaceSetPatch, Note, PersonKey, Revision};
+use likeness_domain::library::{
+    ArchivedFace, ArchivedPerson, CreateFaceSet, CreatePerson, ImportFaces, Join, Library, Ports, Record,
+    RecordPosition,
+};
+use likeness_domain::types::{
+    BoundingBox, Detection, ExternalId, FaceSetPatch, GivenFields, Landmarks, Note, PackId, PersonKey, Point, Quality,
+    Revision,
+};
 use likeness_store::embedded::{EmbeddedStore, Settings};
 use likeness_store::folder::DataFolder;
 use likeness_testkit::{
-    BruteForceIndex, FakeAnalyzer, FakeClock, FakeFetcher, FakeVideoDecoder, SeededIds, block_on, caller,
+    BruteForceIndex, FakeAnalyzer, FakeClock, FakeFetcher, FakeVideoDecoder, SeededIds, block_on, caller, fake_template,
 };
 
 use super::{check_kind, create, name};
@@ -90,4 +96,67 @@ fn who_was_away_for_longer_than_commits_are_kept_is_told_so() {
     // By number, as a person asks, it goes on with what is left.
     let since = read(&library, read_before.reached.place.revision.into(), 100).unwrap();
     assert_eq!(since.commits.len(), compacted.commits.len() - 1);
+}
+
+/// A person who is deleted while its faces arrive, or a face of the same external id that comes by another import, ends none.
+#[test]
+fn imports_go_on_beside_those_who_delete_persons_and_import_the_same() {
+    let scratch = tempfile::tempdir().unwrap();
+    let owner = caller(1);
+    let library = library_in(scratch.path(), 100_000);
+    let staff = CreateFaceSet { capacity: None, ..create("staff") };
+    block_on(library.create_face_set(&owner, staff)).unwrap();
+    let nowhere = Detection {
+        bounding_box: BoundingBox { left: 0, top: 0, width: 0, height: 0 },
+        score: 0.0,
+        landmarks: Landmarks([Point { x: 0.0, y: 0.0 }; 5]),
+    };
+    let faces = |first: u64| -> Vec<ArchivedFace> {
+        let face = |number: u64| ArchivedFace {
+            id: None,
+            template: fake_template(&PackId::new("fake-1").unwrap(), &format!("face {number}")),
+            detection: nowhere,
+            quality: Quality::default(),
+            subject: None,
+            external_id: Some(ExternalId::new(format!("e{number}")).unwrap()),
+            fields: GivenFields::default(),
+            note: None,
+            source: None,
+            created_at: None,
+            thumbnail: None,
+            person: Some(ArchivedPerson {
+                key: PersonKey::new(format!("p{}", number % 10)).unwrap(),
+                name: None,
+                note: None,
+            }),
+        };
+        (first..first + 100).map(face).collect()
+    };
+    let import = |round: u64| {
+        let request = ImportFaces { face_set: name("staff"), faces: faces(100 * round) };
+        let imported = block_on(library.import_faces(&owner, request)).unwrap();
+        assert_eq!(imported.n_enrolled + imported.n_known, 100);
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| (0..40).for_each(import));
+        }
+    });
+    assert_eq!(block_on(library.face_set(&owner, &name("staff"))).unwrap().n_faces, 4000, "each once");
+    // Two deletes an import: some come between its steps, and it need not begin more than three times.
+    let (begun, begins) = mpsc::sync_channel(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let begun = begun;
+            for round in 0..40 {
+                begun.send(round).unwrap();
+                import(round);
+            }
+        });
+        for round in begins {
+            for key in [format!("p{}", round % 10), format!("p{}", (round + 5) % 10)] {
+                block_on(library.delete_person(&owner, &PersonKey::new(key).unwrap())).unwrap();
+            }
+        }
+    });
 }

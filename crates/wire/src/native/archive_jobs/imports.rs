@@ -202,6 +202,15 @@ impl Imports {
                     // What is done is noted, if anything is; the next try begins behind it.
                     return if n_done > 0 || work.line > line_before { Ok(WAITS[0]) } else { Err(error) };
                 }
+                Err(error) if error.kind() == Kind::FaceSetNotFound => {
+                    match job::begun(&self.library, &self.access, job, work.face_set).await {
+                        // It has another name by now, with which the next step begins.
+                        Ok((_, now)) if now.name != face_set.name => {}
+                        Err(error) if is_of_the_server(error.kind()) => return Ok(WAITS[0]),
+                        _ => work.end(Some(&error)),
+                    }
+                    return Ok(Duration::ZERO);
+                }
                 Err(error) => {
                     work.end(Some(&error));
                     return Ok(Duration::ZERO);
