@@ -514,9 +514,17 @@ async fn ensure_face_set(connection: &Connection, args: &ImportArgs, header: &He
                 pack: Some(header.pack.clone()),
                 ..Default::default()
             };
-            let made: dto::FaceSet = connection.call(Method::POST, &["face-sets"], &[], Payload::json(&body)?).await?;
-            terminal::message(format!("made face set `{}`", made.name));
-            Ok(true)
+            match connection.call::<dto::FaceSet>(Method::POST, &["face-sets"], &[], Payload::json(&body)?).await {
+                Ok(made) => {
+                    terminal::message(format!("made face set `{}`", made.name));
+                    Ok(true)
+                }
+                // Another import has made it meanwhile.
+                Err(error) if error.kind() == Kind::FaceSetExists => {
+                    Box::pin(ensure_face_set(connection, args, header)).await
+                }
+                Err(error) => Err(error),
+            }
         }
         Err(error) => Err(error),
     }

@@ -66,7 +66,7 @@ pub(crate) struct CreateArgs {
     #[arg(long = "set", value_name = "NAME")]
     face_sets: Vec<String>,
     /// Refuse it after this time, as in 90d, 12h, 30m or 45s [default: never]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     expires: Option<String>,
     /// What people call it
     #[arg(long, value_name = "TEXT")]
@@ -82,7 +82,7 @@ pub(crate) struct RotateArgs {
     #[command(flatten)]
     which: NamedArgs,
     /// How long the old secret is accepted beside the new one, as in 24h or 30m; 0s for not at all
-    #[arg(long, value_name = "TIME", default_value = "24h")]
+    #[arg(long, value_name = "TIME", default_value = "24h", allow_hyphen_values = true)]
     overlap: String,
     /// Print one JSON object
     #[arg(long)]

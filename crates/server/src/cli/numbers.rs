@@ -24,12 +24,12 @@ pub(crate) fn with_what_is_accepted<'a>(
     Some(error.to_string().replacen(&format!(": {reason}"), &format!(": expected {accepted}"), 1))
 }
 
-/// The command with every option that takes a number taking negative ones too, in commands below it as well: its parser says
-/// what it accepts, instead of the line's reader that there is no option `-1`.
+/// The command with every option that takes a value taking negative numbers too, in commands below it as well: whoever reads
+/// the value says what is accepted, instead of the line's reader that there is no option `-1`.
 pub(crate) fn with_negative(command: Command) -> Command {
-    let taking = |arg: Arg| match accepted(arg.get_value_parser()) {
-        Some(_) => arg.allow_negative_numbers(true),
-        None => arg,
+    let taking = |arg: Arg| match arg.get_action().takes_values() && !arg.is_positional() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
     };
     command.mut_args(taking).mut_subcommands(with_negative)
 }
@@ -136,6 +136,20 @@ mod tests {
             }
         }
         assert!(n_numbers > 25, "{n_numbers} options take numbers");
+    }
+
+    /// Options whose words are read later have the number, too, and those of times what begins like an option.
+    #[test]
+    fn negative_words_are_values_of_options_that_take_one() {
+        for line in [
+            "likeness tenant set acme --faces-max -1",
+            "likeness tenant create acme --calls-per-second -2",
+            "likeness key create --tenant acme --expires -5d",
+            "likeness key rotate ABC --overlap -24h",
+        ] {
+            let read = with_negative(Cli::command()).try_get_matches_from(line.split(' '));
+            assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
+        }
     }
 
     #[test]
