@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../console/dist");
+    // Asked when it runs: this script is not compiled again where a checkout was moved with what was built in it.
+    let manifest =
+        env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| io::Error::other("CARGO_MANIFEST_DIR is not set"))?;
+    let dist = Path::new(&manifest).join("../../console/dist");
     let dist = dist.canonicalize().unwrap_or(dist);
     println!("cargo::rerun-if-changed=build.rs");
     // A folder that is not there would run this script at every build.
