@@ -1,6 +1,7 @@
 //! A fixture for tests, and short ways to act in it.
 
 mod access;
+mod embedded;
 mod face_sets;
 mod faces;
 mod fair_slots;
@@ -9,7 +10,6 @@ mod jobs;
 mod liveness;
 mod persons;
 mod quality;
-mod record;
 mod search;
 mod thumbnails;
 mod transient;

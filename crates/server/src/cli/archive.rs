@@ -12,7 +12,7 @@ use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use likeness_domain::{Error, Kind, limits};
 use likeness_store::folder::create_private;
-use likeness_wire::native::archive_file::{Header, Reader, Writer};
+use likeness_wire::native::archive_file::{Header, Reader, Writer, may_fit_in_part};
 use likeness_wire::native::dto;
 use serde::Serialize;
 
@@ -430,7 +430,7 @@ async fn enrol_batch(
                 imported.already_enrolled += done.n_known;
             }
             // Of those that do not fit as a whole the first ones do.
-            Err(error) if n_lines > 1 && (is_of_a_line(error.kind()) || is_of_a_limit(error.kind())) => {
+            Err(error) if n_lines > 1 && may_fit_in_part(error.kind()) => {
                 let second_half = lines.split_off(n_lines / 2);
                 batches.extend([second_half, lines]);
             }
@@ -446,16 +446,6 @@ async fn enrol_batch(
         }
     }
     Ok(())
-}
-
-/// Whether a refusal says that what is in a line is wrong.
-fn is_of_a_line(kind: Kind) -> bool {
-    matches!(kind, Kind::InvalidArgument | Kind::MissingArgument | Kind::FieldNotDefined | Kind::FieldTypeMismatch)
-}
-
-/// Whether a refusal says that there is no room for all of it.
-fn is_of_a_limit(kind: Kind) -> bool {
-    matches!(kind, Kind::CapacityExceeded | Kind::TooManyPersons)
 }
 
 /// Numbers of a template of that pack.

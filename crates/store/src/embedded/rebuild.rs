@@ -13,7 +13,7 @@ use super::errors::{Answer, Failure};
 use super::identity::LibraryId;
 use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use crate::gallery::entry;
-use crate::index::kernel::mapped::give_heaps_back;
+use crate::index::kernel::mapped::give_memory_back;
 use crate::wait::wait_for;
 
 /// Rows handed to the index at once: bounds the memory held twice.
@@ -56,7 +56,7 @@ pub(super) fn fill(
     let filled = filled(conn, folder, revision, index)?;
     // What was read of the database, up to its whole cache, was read for this alone.
     conn.execute_batch("PRAGMA shrink_memory")?;
-    give_heaps_back();
+    give_memory_back();
     Ok(filled)
 }
 

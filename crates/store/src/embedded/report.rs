@@ -4,7 +4,7 @@ use std::path::Path;
 
 use likeness_domain::ports::{ReportProgress, StoreReport};
 use likeness_domain::types::{Revision, TenantId};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use super::checksums::TABLES;
 use super::errors::{Answer, Failure, RECOVER};
@@ -262,33 +262,32 @@ fn one_line(text: &str) -> String {
 /// Reads every face set and every person; lists those that cannot be what was written though their checksums are right, as
 /// those of rows that were damaged before a layout with checksums.
 pub(super) fn owners(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
-    let tables = [
+    type Read = fn(&Row<'_>) -> Answer<()>;
+    let tables: [(&str, String, usize, Read); 2] = [
         (
             "face set",
             format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.name IS NOT NULL ORDER BY s.id"),
             SET_INTACT,
+            |row| rows::set_row(row).map(drop),
         ),
         (
             "person",
             format!("SELECT {PERSON_COLUMNS} FROM persons AS p WHERE p.key IS NOT NULL ORDER BY p.id"),
             PERSON_INTACT,
+            |row| rows::person_row(row).map(drop),
         ),
     ];
-    for (what, sql, intact) in tables {
+    for (what, sql, intact, read) in tables {
         let mut statement = conn.prepare(&sql)?;
         let mut found = statement.query([])?;
         while let Some(row) = found.next()? {
-            let read = match what {
-                "person" => rows::person_row(row).err(),
-                _ => rows::set_row(row).err(),
-            };
-            let why = match read {
-                None => continue,
+            let why = match read(row) {
+                Ok(()) => continue,
                 // Named by its damage already.
-                Some(_) if !row.get::<_, bool>(intact)? => continue,
-                Some(Failure::Damaged(why)) => why,
-                Some(Failure::Sqlite(error)) if is_damage(&error) => error.to_string(),
-                Some(other) => return Err(other),
+                Err(_) if !row.get::<_, bool>(intact)? => continue,
+                Err(Failure::Damaged(why)) => why,
+                Err(Failure::Sqlite(error)) if is_damage(&error) => error.to_string(),
+                Err(other) => return Err(other),
             };
             let (id, name) =
                 (row.get::<_, i64>(0)?, row.get::<_, Option<String>>(2).ok().flatten().unwrap_or_default());

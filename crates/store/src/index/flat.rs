@@ -19,7 +19,7 @@ use tracing::Instrument;
 
 use super::galleries::Galleries;
 use super::gallery::{Backing, Gallery, KeptRow, RowChange};
-use super::kernel::mapped::give_heaps_back;
+use super::kernel::mapped::give_memory_back;
 use super::pool::{Pool, answer_here};
 use super::rotation::split_mix;
 use super::row_file::{RowFile, RowFiles};
@@ -367,7 +367,7 @@ impl VectorIndex for FlatIndex {
             files.filled(revision);
         }
         self.reached.resume(revision);
-        give_heaps_back();
+        give_memory_back();
         Box::pin(ready(Ok(())))
     }
 

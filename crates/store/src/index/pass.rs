@@ -135,7 +135,7 @@ impl Wanted {
 }
 
 /// Sketches are looked at where at least so many segments have them: less is not worth making the tables for a probe, which
-/// takes as long as the scan of ten segments.
+/// takes as long as the scan of some seven segments (`perf`).
 const SKETCHED_MIN: usize = if cfg!(test) { 1 } else { 16 };
 
 /// Whether the segment has sketches that are worth looking at.

@@ -8,8 +8,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use likeness_domain::Error;
 use likeness_domain::types::{ExternalId, PersonKey};
+use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::dto;
@@ -406,6 +406,17 @@ fn named_twice(line: u64, other: u64) -> Error {
     let what = "expected one of its own for each face of an owner";
     let message = format!("line {line}: `external_id` is that of another face, in line {other}; {what}");
     Error::invalid("external_id", message)
+}
+
+/// Whether a refusal of some faces of an archive says that what is in a line is wrong.
+pub fn is_of_a_line(kind: Kind) -> bool {
+    matches!(kind, Kind::InvalidArgument | Kind::MissingArgument | Kind::FieldNotDefined | Kind::FieldTypeMismatch)
+}
+
+/// Whether a part of the faces may be enrolled where all of them together are refused: a line is wrong, or there is not room for
+/// all of them.
+pub fn may_fit_in_part(kind: Kind) -> bool {
+    is_of_a_line(kind) || matches!(kind, Kind::CapacityExceeded | Kind::TooManyPersons)
 }
 
 /// Whether a line begins an archive.

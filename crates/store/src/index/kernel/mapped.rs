@@ -203,7 +203,7 @@ mod system {
 /// Gives what is free in the allocator's heaps back to the system; does nothing where the C library is not glibc.
 ///
 /// What threads needed while they read rows back or filled an index stays there otherwise: 4 MB after a million rows.
-pub fn give_heaps_back() {
+pub fn give_memory_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: may be called at any time by any thread; it touches only memory that is free.
     unsafe {

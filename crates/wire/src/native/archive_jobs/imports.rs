@@ -12,7 +12,7 @@ use likeness_domain::types::{FaceSet, FaceSetId, PackId, Revision, TimestampMs};
 use likeness_domain::{Error, Kind, limits};
 use serde::{Deserialize, Serialize};
 
-use super::super::archive_file::{Header, Reader};
+use super::super::archive_file::{Header, Reader, is_of_a_line, may_fit_in_part};
 use super::super::{archive, dto, job};
 use super::{IMPORT, LEASE, MESSAGE_CHARS_MAX, STEP, WAITS, erase_of, failed, off_thread, progress_in, stored};
 use crate::http::codes::code_of;
@@ -254,7 +254,7 @@ impl Imports {
                     work.line = last;
                 }
                 // Of those that do not fit as a whole the first ones do.
-                Err(error) if lines.len() > 1 && (is_of_a_line(error.kind()) || is_of_a_limit(error.kind())) => {
+                Err(error) if lines.len() > 1 && may_fit_in_part(error.kind()) => {
                     let second_half = lines.split_off(lines.len() / 2);
                     batches.extend([second_half, lines]);
                 }
@@ -337,16 +337,6 @@ impl ImportWork {
             ..failed
         }
     }
-}
-
-/// Whether a refusal says that what is in a line is wrong.
-fn is_of_a_line(kind: Kind) -> bool {
-    matches!(kind, Kind::InvalidArgument | Kind::MissingArgument | Kind::FieldNotDefined | Kind::FieldTypeMismatch)
-}
-
-/// Whether a refusal says that there is no room for all of it.
-fn is_of_a_limit(kind: Kind) -> bool {
-    matches!(kind, Kind::CapacityExceeded | Kind::TooManyPersons)
 }
 
 /// Whether a refusal says that the server cannot do it now, whatever the face.
