@@ -48,9 +48,22 @@ pub(super) fn add(
             }
         }
     }
-    let mut sets = Vec::with_capacity(owners.len());
-    for (owner, packs) in &owners {
-        sets.push(sets_of_owner(tx.conn, tenant, *owner, packs, limits)?);
+    let mut sets = vec![Vec::new(); owners.len()];
+    // In this order in every store: face sets, persons, packs, limits.
+    for (owner, _) in &owners {
+        if let FaceOwner::FaceSet(id) = owner {
+            rows::need_face_set(tx.conn, tenant, *id)?;
+        }
+    }
+    for (owner, _) in &owners {
+        if let FaceOwner::Person(id) = owner {
+            rows::need_person(tx.conn, tenant, *id)?;
+        }
+    }
+    for are_persons in [false, true] {
+        for (owner, packs) in owners.iter().filter(|(owner, _)| matches!(owner, FaceOwner::Person(_)) == are_persons) {
+            sets[places[owner]] = sets_of_owner(tx.conn, tenant, *owner, packs, limits)?;
+        }
     }
     let n_new = faces.iter().map(|(_, theirs)| theirs.len() as u64).sum();
     check_tenant(tx.conn, tenant, n_new, limits)?;

@@ -47,8 +47,14 @@ impl State {
         limits: &Limits,
         changes: &mut Changes,
     ) -> Result<Vec<Face>> {
+        // In this order in every store: face sets, persons, packs, limits.
+        for are_persons in [false, true] {
+            let owners = faces.iter().map(|(owner, _)| *owner);
+            for owner in owners.filter(|owner| matches!(owner, FaceOwner::Person(_)) == are_persons) {
+                self.check_owner(tenant, owner)?;
+            }
+        }
         for (owner, theirs) in &faces {
-            self.check_owner(tenant, *owner)?;
             self.check_packs(tenant, *owner, theirs)?;
         }
         let faces: Vec<(FaceOwner, NewFace)> =

@@ -80,7 +80,18 @@ pub(super) async fn add(
     insert(tx, made.collect(), &sets).await
 }
 
-/// Looks the owners of new faces up, and the sets that show them.
+/// New faces of a set itself are of its pack.
+fn check_packs_of_sets(sets: &SetsOf, faces: &[(FaceOwner, Vec<NewFace>)]) -> Answer<()> {
+    for (owner, theirs) in faces.iter().filter(|(owner, _)| matches!(owner, FaceOwner::FaceSet(_))) {
+        for set in &sets[owner] {
+            check_packs(&set.face_set, theirs.iter().map(|face| face.template.pack()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Looks the owners of new faces up, and the sets that show them. In this order in every store: face sets, persons, packs,
+/// limits.
 async fn owners_of(
     session: &Session,
     tenant: TenantId,
@@ -95,27 +106,29 @@ async fn owners_of(
                 if !sets.contains_key(owner) {
                     sets.insert(*owner, vec![rows::need_face_set(session, tenant, id).await?]);
                 }
-                for set in &sets[owner] {
-                    check_packs(&set.face_set, theirs.iter().map(|face| face.template.pack()))?;
-                }
             }
             FaceOwner::Person(id) => *n_more.entry(id).or_default() += theirs.len() as u64,
         }
     }
     if n_more.is_empty() {
+        check_packs_of_sets(&sets, faces)?;
         return Ok(sets);
     }
     let ids: Vec<i64> = n_more.keys().map(|id| number(id.get())).collect();
     let sql = format!(
         "SELECT {PERSON_COLUMNS} FROM persons AS p WHERE p.tenant = $1 AND p.id = ANY($2) AND p.key IS NOT NULL"
     );
+    let mut persons = Vec::new();
     for row in session.query(&sql, &[&tenant_bytes(tenant), &ids]).await? {
-        let PersonRow { person, n_faces } = rows::person_row(&row)?;
-        limits.check_person_faces(n_faces, n_more[&person.id])?;
-        sets.insert(FaceOwner::Person(person.id), Vec::new());
+        persons.push(rows::person_row(&row)?);
     }
+    sets.extend(persons.iter().map(|row| (FaceOwner::Person(row.person.id), Vec::new())));
     if n_more.keys().any(|&id| !sets.contains_key(&FaceOwner::Person(id))) {
         return Err(rows::no_person());
+    }
+    check_packs_of_sets(&sets, faces)?;
+    for PersonRow { person, n_faces } in &persons {
+        limits.check_person_faces(*n_faces, n_more[&person.id])?;
     }
     // Most of them are members of the same few sets.
     let sql = "SELECT m.person, m.face_set FROM memberships AS m JOIN face_sets AS s ON s.id = m.face_set
