@@ -48,7 +48,7 @@ impl Limits {
     /// `CapacityExceeded` if a tenant that owns `n_faces` may not own `n_more`.
     pub fn check_tenant_faces(&self, n_faces: u64, n_more: u64) -> Result<()> {
         match self.faces_max {
-            Some(faces_max) if n_faces.saturating_add(n_more) > faces_max => Err(Error::new(
+            Some(faces_max) if n_more > 0 && n_faces.saturating_add(n_more) > faces_max => Err(Error::new(
                 Kind::CapacityExceeded,
                 format!("the tenant holds {n_faces} faces and may hold {faces_max}, expected room for {n_more} more"),
             )),
@@ -59,7 +59,7 @@ impl Limits {
     /// `CapacityExceeded` if a person that owns `n_owned` faces may not own `n_more`.
     pub fn check_person_faces(&self, n_owned: u64, n_more: u64) -> Result<()> {
         match self.person_faces_max {
-            Some(faces_max) if n_owned.saturating_add(n_more) > faces_max => Err(Error::new(
+            Some(faces_max) if n_more > 0 && n_owned.saturating_add(n_more) > faces_max => Err(Error::new(
                 Kind::CapacityExceeded,
                 format!("the person has {n_owned} faces and may have {faces_max}, expected room for {n_more} more"),
             )),
